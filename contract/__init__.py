@@ -1,0 +1,1 @@
+"""What crosses from training to serving, defined once: needs numpy and nothing heavier."""

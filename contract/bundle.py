@@ -1,0 +1,88 @@
+"""Bundles on disk: `<root>/<name>/<version>/` with a manifest, graphs, golden vectors and a card."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.errors import FaultyManifest, MissingFile, WrongHash
+from contract.manifest import Manifest
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle: every file that its manifest lists is there and has the hash listed."""
+
+    path: Path
+    manifest: Manifest
+
+    def graph(self, name: str) -> Path:
+        return self.path / self.manifest.graphs[name].file
+
+    def golden(self) -> dict[str, NDArray[np.generic]]:
+        """The tensors of golden.npz by name: inputs and the outputs that they gave at export."""
+        with np.load(self.path / GOLDEN, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Raises a BundleError that says what is wrong with the bundle at `path`."""
+    try:
+        manifest = Manifest.from_json((path / MANIFEST).read_bytes())
+    except FileNotFoundError as error:
+        raise MissingFile(f"{MANIFEST} is missing") from error
+    if (manifest.name, str(manifest.version)) != (path.parent.name, path.name):
+        raise FaultyManifest(
+            f"expected {path.parent.name}/{path.name} as in its path, came {manifest.name}/{manifest.version}"
+        )
+    unlisted = {graph.file for graph in manifest.graphs.values()} - manifest.files.keys()
+    if unlisted:
+        raise FaultyManifest(f"expected a sha256 in files for {', '.join(sorted(unlisted))}")
+    for file, expected in manifest.files.items():
+        try:
+            came = hashlib.sha256((path / file).read_bytes()).hexdigest()
+        except FileNotFoundError as error:
+            raise MissingFile(f"{file} is missing") from error
+        if came != expected:
+            raise WrongHash(f"{file}: expected sha256 {expected}, came {came}")
+    return Bundle(path, manifest)
+
+
+def write_bundle(root: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Write `files` and `manifest`, with their hashes filled in, under a name that appears only when whole.
+
+    Raises FileExistsError if that version is there already: versions are never overwritten.
+    """
+    path = root / manifest.name / str(manifest.version)
+    if path.exists():
+        raise FileExistsError(f"{path} exists; a version is never overwritten")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hashes = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
+    manifest = replace(manifest, files=hashes)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
+    try:
+        for file, content in {**files, MANIFEST: manifest.to_json()}.items():
+            (draft / file).write_bytes(content)
+        draft.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from a service under another user
+        draft.rename(path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return Bundle(path, manifest)
+
+
+def bundle_versions(root: Path) -> dict[str, list[int]]:
+    """The versions of each name under `root`, newest first; anything else there is passed over."""
+    found: dict[str, list[int]] = {}
+    for path in sorted(root.glob("*/*")):
+        if path.is_dir() and path.name.isdecimal():
+            found.setdefault(path.parent.name, []).append(int(path.name))
+    return {name: sorted(versions, reverse=True) for name, versions in found.items()}

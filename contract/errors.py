@@ -1,0 +1,104 @@
+"""Every error that seqcast raises on purpose.
+
+SeqcastError
+├── FaultyInput             holds every fault found, not the first alone
+│   ├── FaultyRequest       a request's content: what a client can mend
+│   ├── FaultyTable         a training table
+│   └── FaultyRecipe        a recipe file
+├── UnknownModel            no such model, or no such version of it
+├── BodyTooLarge            a request body over the limit
+├── BundleError             a bundle that must not be served
+│   ├── FaultyManifest
+│   ├── NewerFormat
+│   ├── MissingFile
+│   ├── WrongHash
+│   └── WrongAnswer         the graph does not give its golden outputs
+├── NotReady                the service has nothing sound to serve with
+├── ExportRefused           torch and ONNX Runtime disagree
+└── UnknownCheckpoint       a foreign checkpoint that cannot be read as a model
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SeqcastError(Exception):
+    """Root of the tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with an input.
+
+    `pointer` is an RFC 6901 JSON pointer into it; `message` says what was expected and what came.
+    """
+
+    pointer: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer}: {self.message}" if self.pointer else self.message
+
+
+class FaultyInput(SeqcastError):
+    """An input with one or more faults, all of them in `faults`."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)
+
+
+class FaultyRequest(FaultyInput):
+    """A request's content."""
+
+
+class FaultyTable(FaultyInput):
+    """A table to train on or to evaluate with."""
+
+
+class FaultyRecipe(FaultyInput):
+    """A recipe file."""
+
+
+class UnknownModel(SeqcastError):
+    """No model of this name, or no such version of it, is served."""
+
+
+class BodyTooLarge(SeqcastError):
+    """A request body over the limit."""
+
+
+class BundleError(SeqcastError):
+    """A bundle that must not be served."""
+
+
+class FaultyManifest(BundleError):
+    """`manifest.json` is not a manifest."""
+
+
+class NewerFormat(BundleError):
+    """The bundle was written by a newer seqcast."""
+
+
+class MissingFile(BundleError):
+    """A file that the manifest lists is not there."""
+
+
+class WrongHash(BundleError):
+    """A file is not the one that the manifest lists."""
+
+
+class WrongAnswer(BundleError):
+    """A graph's answer to its golden inputs is not its golden output."""
+
+
+class NotReady(SeqcastError):
+    """Nothing sound to serve with."""
+
+
+class ExportRefused(SeqcastError):
+    """torch and ONNX Runtime disagree by more than the tolerance."""
+
+
+class UnknownCheckpoint(SeqcastError):
+    """A foreign checkpoint that cannot be read as a model of ours."""

@@ -1,0 +1,110 @@
+"""`manifest.json`: what a bundle holds and how to feed it."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from contract.calendar_features import feature_names
+from contract.errors import Fault, FaultyManifest, NewerFormat
+from contract.frequency import Frequency
+from contract.records import decode, encode
+from contract.scaler import Scaler
+
+FORMAT = 1
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A graph's input or output; a None in `shape` is the batch."""
+
+    name: str
+    dtype: Literal["float32", "float64", "int64", "bool"]
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """An ONNX file of the bundle."""
+
+    file: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastSpec:
+    """How a forecast graph is fed: `seq_len` rows of `columns`, one `frequency` apart, give `pred_len` more.
+
+    `units` is for people, and has only the columns whose unit somebody said.
+    """
+
+    columns: tuple[str, ...]
+    units: dict[str, str]
+    frequency: str
+    seq_len: int
+    label_len: int
+    pred_len: int
+    calendar: tuple[str, ...]
+    scaler: Scaler
+
+    def __post_init__(self) -> None:
+        if self.scaler.columns != self.columns:
+            raise ValueError(f"expected a scaler of columns {self.columns}, came {self.scaler.columns}")
+        if self.calendar != feature_names(self.step):
+            raise ValueError(f"expected calendar {feature_names(self.step)}, came {self.calendar}")
+        if not 0 <= self.label_len <= self.seq_len or self.pred_len < 1:
+            raise ValueError(
+                "expected 0 <= label_len <= seq_len and pred_len >= 1, "
+                f"came {self.label_len}, {self.seq_len}, {self.pred_len}"
+            )
+
+    @property
+    def step(self) -> Frequency:
+        return Frequency.parse(self.frequency)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A bundle's contents. `files` has the sha256 of each file beside the manifest.
+
+    `metrics` and `training` are carried for people and `GET /models/{name}`; nothing is computed from them.
+    """
+
+    format: int
+    name: str
+    version: int
+    task: Literal["forecast"]
+    graphs: dict[str, Graph]
+    files: dict[str, str]
+    forecast: ForecastSpec
+    metrics: dict[str, Any]
+    training: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"expected a name of {_NAME.pattern}, came {self.name!r}")
+        if self.version < 1:
+            raise ValueError(f"expected a version from 1 on, came {self.version}")
+        for file in self.files:
+            if not _NAME.fullmatch(file):
+                raise ValueError(f"expected plain file names, came {file!r}")
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Manifest":
+        """Raises NewerFormat or FaultyManifest, which lists every fault."""
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise FaultyManifest(f"expected JSON: {error}") from error
+        # first, since a newer format may have other fields
+        if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT:
+            raise NewerFormat(f"format {data['format']}, but this seqcast reads up to {FORMAT}: upgrade seqcast")
+        manifest, faults = decode(cls, data)
+        if manifest is None:
+            raise FaultyManifest("; ".join(map(Fault.__str__, faults)))
+        return manifest
+
+    def to_json(self) -> bytes:
+        return json.dumps(encode(self), indent=1, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,59 @@
+"""Model cards: what a bundle is, how good it is beside the baselines, and what it is not for."""
+
+from contract.manifest import Manifest
+from model.config import Recipe
+from model.evaluate import Evaluation
+
+CARD = "card.md"
+
+
+def forecast_card(manifest: Manifest, recipe: Recipe, evaluation: Evaluation) -> str:
+    """card.md, in Markdown."""
+    spec = manifest.forecast
+    training = manifest.training
+    columns = ", ".join(f"{name} ({spec.units[name]})" if name in spec.units else name for name in spec.columns)
+    return f"""# {manifest.name}, version {manifest.version}
+
+{spec.seq_len} rows of {len(spec.columns)} columns, one every {spec.frequency}, to the next {spec.pred_len}; \
+{recipe.architecture}, {training["parameters"]:,} parameters.
+
+- Columns: {columns}
+- Data: {recipe.data.source or "not told"}; sha256 {training["data_sha256"]}
+- Trained: {training["history"]}
+
+## Accuracy
+
+Every one of the {evaluation.windows:,} windows of the {evaluation.split} split, at stride 1. MSE and MAE are on values
+scaled by the training rows' mean and standard deviation.
+
+{_scores(evaluation)}
+
+{verdict(evaluation)}
+
+## Limits
+
+- It knows the columns and the frequency above, and nothing else: another series wants its own training.
+- No missing values, no gaps: a request with either is refused.
+- Outside the range of the training rows it has nothing to go by.
+
+## Recipe
+
+```toml
+{recipe.text.strip()}
+```
+"""
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """One plain sentence: how the model does against the best of the baselines, by MSE."""
+    scores = {name: score.mse for name, score in evaluation.scores.items()}
+    model = scores.pop("model")
+    best = min(scores, key=scores.__getitem__)
+    change = model / scores[best] - 1
+    side = "lower" if change < 0 else "higher"
+    return f"The model's MSE is {abs(change):.0%} {side} than that of the best baseline, {best}."
+
+
+def _scores(evaluation: Evaluation) -> str:
+    rows = [f"| {name} | {scores.mse:.3f} | {scores.mae:.3f} |" for name, scores in evaluation.scores.items()]
+    return "\n".join(["| | MSE | MAE |", "|---|---|---|", *rows])

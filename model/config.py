@@ -1,0 +1,96 @@
+"""Recipes: TOML files, decoded into frozen dataclasses and refused with every fault named."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contract.errors import Fault, FaultyRecipe
+from contract.frequency import Frequency
+from contract.records import decode
+from model.architectures import ARCHITECTURES
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """How to read the table and where to split it.
+
+    `borders` are the rows at which train, validation and test end; without them `fractions` of all rows
+    are taken in that order. `columns` () takes every number column. `time_column` and `frequency` None
+    are inferred; a frequency given is checked. `source` says where the table comes from, for the card.
+    """
+
+    columns: tuple[str, ...] = ()
+    units: dict[str, str] = field(default_factory=dict)
+    time_column: str | None = None
+    frequency: str | None = None
+    borders: tuple[int, ...] = ()
+    fractions: tuple[float, ...] = (0.7, 0.1, 0.2)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.frequency is not None:
+            Frequency.parse(self.frequency)
+        if self.borders and (len(self.borders) != 3 or not 0 < self.borders[0] < self.borders[1] < self.borders[2]):
+            raise ValueError(f"expected borders of three growing row numbers, came {list(self.borders)}")
+        if len(self.fractions) != 3 or min(self.fractions) <= 0 or sum(self.fractions) > 1 + 1e-9:
+            raise ValueError(f"expected three positive fractions of at most 1 in all, came {list(self.fractions)}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """Adam on the mean squared error of scaled values; the learning rate is multiplied by lr_decay each epoch.
+
+    Training ends after `epochs`, or after `patience` epochs without a better validation loss.
+    """
+
+    batch_size: int = 32
+    epochs: int = 6
+    patience: int = 3
+    learning_rate: float = 1e-4
+    lr_decay: float = 0.5
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "patience", "learning_rate", "lr_decay"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"expected {name} above 0, came {getattr(self, name)}")
+        if self.weight_decay < 0:
+            raise ValueError(f"expected weight_decay from 0 on, came {self.weight_decay}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides a trained bundle, beside the data itself. `model` is the architecture's own config."""
+
+    name: str
+    seed: int
+    architecture: str
+    model: Any
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    text: str = field(default="", repr=False)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises FaultyRecipe."""
+    try:
+        return parse_recipe(path.read_text())
+    except OSError as error:
+        raise FaultyRecipe([Fault("", f"cannot read {path}: {error.strerror}")]) from error
+
+
+def parse_recipe(text: str) -> Recipe:
+    """Raises FaultyRecipe, which lists every fault."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FaultyRecipe([Fault("", f"expected TOML: {error}")]) from error
+    known = data.get("architecture")
+    if known not in ARCHITECTURES:
+        raise FaultyRecipe([Fault("/architecture", f"expected one of {', '.join(ARCHITECTURES)}, came {known!r}")])
+    model, faults = decode(ARCHITECTURES[known].config, data.pop("model", {}), "/model")
+    recipe, more = decode(Recipe, {**data, "model": model, "text": text})
+    if recipe is None or model is None:
+        raise FaultyRecipe([*faults, *more])
+    return recipe

@@ -1,0 +1,72 @@
+"""Splits and windows of a table.
+
+N windows, L = seq_len + pred_len rows each, C columns, F calendar features.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contract.errors import Fault, FaultyTable
+from contract.manifest import ForecastSpec
+from model.config import DataConfig
+from model.preprocessing import Table
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Every stretch of `seq_len + pred_len` rows of a table, at stride 1."""
+
+    values: Tensor  # (rows, C)
+    calendar: Tensor  # (rows, F)
+    seq_len: int
+    pred_len: int
+
+    def __len__(self) -> int:
+        return len(self.values) - self.seq_len - self.pred_len + 1
+
+    def batch(self, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Windows that start at rows `starts` (B,) -> history (B, seq_len, C), calendar (B, L, F), future."""
+        rows = starts.unsqueeze(1) + torch.arange(self.seq_len + self.pred_len, device=starts.device)
+        values = self.values[rows]  # (B, L, C)
+        return values[:, : self.seq_len], self.calendar[rows], values[:, self.seq_len :]
+
+
+def split_rows(config: DataConfig, n_rows: int) -> dict[str, slice]:
+    """Rows of train, validation and test, without the context that comes before them.
+
+    Raises FaultyTable if the table ends before the recipe's borders do.
+    """
+    if config.borders:
+        borders = config.borders
+    else:
+        train, val, test = config.fractions
+        borders = (int(n_rows * train), int(n_rows * (train + val)), round(n_rows * (train + val + test)))
+    if borders[2] > n_rows:
+        raise FaultyTable(
+            [Fault("", f"expected at least {borders[2]} rows, as in the recipe's borders, came {n_rows}")]
+        )
+    return dict(zip(SPLITS, map(slice, (0, *borders), borders), strict=True))
+
+
+def split_windows(table: Table, calendar: Tensor, values: Tensor, spec: ForecastSpec, rows: slice) -> Windows:
+    """The windows whose forecasts lie in `rows`; the first ones reach back for their context.
+
+    Raises FaultyTable if there is not one.
+    """
+    first = max(0, rows.start - spec.seq_len)
+    windows = Windows(values[first : rows.stop], calendar[first : rows.stop], spec.seq_len, spec.pred_len)
+    if len(windows) < 1:
+        raise FaultyTable(
+            [
+                Fault(
+                    "",
+                    f"expected at least {spec.seq_len + spec.pred_len} rows in each split, "
+                    f"came {len(windows.values)} of the table's {len(table.times)}",
+                )
+            ]
+        )
+    return windows

@@ -1,0 +1,158 @@
+"""A trained forecaster -> a bundle, refused if ONNX Runtime does not compute what torch does."""
+
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from contract.bundle import GOLDEN, Bundle, bundle_versions, write_bundle
+from contract.errors import ExportRefused
+from contract.forecast_window import forecast_window
+from contract.frequency import Times
+from contract.manifest import FORMAT, ForecastSpec, Graph, Manifest
+from contract.manifest import Tensor as TensorSpec
+from contract.records import encode
+from model.card import CARD, forecast_card
+from model.config import Recipe
+from model.datasets import Windows
+from model.evaluate import Forecaster, evaluate
+from model.forecasting import ForecastData, ForecastGraph
+
+TOLERANCE = 1e-4  # of a column's standard deviation
+CHECKED_WINDOWS = 64
+GOLDEN_WINDOWS = 2
+GOLDEN_START = np.datetime64("2026-01-05T00:00", "ms")
+
+
+def export_forecast(
+    recipe: Recipe,
+    spec: ForecastSpec,
+    model: nn.Module,
+    data: ForecastData,
+    training: Mapping[str, Any],
+    bundles: Path,
+) -> Bundle:
+    """Write the next version of `recipe.name` under `bundles`; `training` is its provenance.
+
+    Raises ExportRefused if torch and ONNX Runtime differ by more than TOLERANCE on real test windows.
+    """
+    graph = ForecastGraph(model, spec.scaler).eval()
+    content = onnx_bytes(graph, spec)
+    forecaster = onnx_forecaster(content)
+    _check(graph, forecaster, data.units["test"], spec)
+    evaluation = evaluate(forecaster, data, spec)
+    latest = max(bundle_versions(bundles).get(recipe.name, []), default=0)
+    manifest = Manifest(
+        format=FORMAT,
+        name=recipe.name,
+        version=latest + 1,
+        task="forecast",
+        graphs={"forecast": _signature(spec)},
+        files={},
+        forecast=spec,
+        metrics=encode(evaluation),
+        training={
+            **training,
+            "recipe": recipe.text,
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "versions": {name: version(name) for name in ("seqcast", "torch", "onnx", "onnxruntime")},
+        },
+    )
+    files = {
+        manifest.graphs["forecast"].file: content,
+        GOLDEN: golden_vectors(forecaster, spec, recipe.seed),
+        CARD: forecast_card(manifest, recipe, evaluation).encode(),
+    }
+    return write_bundle(bundles, manifest, files)
+
+
+def onnx_bytes(graph: ForecastGraph, spec: ForecastSpec) -> bytes:
+    """The graph as ONNX, its batch dynamic."""
+    history = torch.zeros(2, spec.seq_len, len(spec.columns), dtype=torch.float64)
+    calendar = torch.zeros(2, spec.seq_len + spec.pred_len, len(spec.calendar))
+    batch = torch.export.Dim("batch")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        path = Path(folder) / "graph.onnx"
+        torch.onnx.export(
+            graph,
+            (history, calendar),
+            path,
+            input_names=["history", "calendar"],
+            output_names=["forecast"],
+            dynamic_shapes={"history": {0: batch}, "calendar": {0: batch}},
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+        return path.read_bytes()
+
+
+def onnx_forecaster(content: bytes) -> Forecaster:
+    """ONNX Runtime on a forecast graph, with torch tensors in and out."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def forecast(history: Tensor, calendar: Tensor) -> Tensor:
+        (output,) = session.run(["forecast"], {"history": history.numpy(), "calendar": calendar.numpy()})
+        return torch.from_numpy(output)
+
+    return forecast
+
+
+def golden_vectors(forecaster: Forecaster, spec: ForecastSpec, seed: int) -> bytes:
+    """golden.npz: made-up histories with the columns' own mean and spread, and what the graph makes of them.
+
+    `times` (seq_len,) are the histories' timestamps. The service replays them before it is ready, and
+    offers the first one as a sample request.
+    """
+    times = spec.step.following(np.array([GOLDEN_START]), spec.seq_len)
+    histories = _made_up_histories(times, spec, np.random.default_rng(seed))
+    calendar = np.stack([forecast_window(times, history, spec).calendar for history in histories])
+    forecast = forecaster(torch.from_numpy(histories), torch.from_numpy(calendar))
+    buffer = io.BytesIO()
+    np.savez(buffer, times=times, history=histories, calendar=calendar, forecast=forecast.numpy())
+    return buffer.getvalue()
+
+
+def _made_up_histories(times: Times, spec: ForecastSpec, random: np.random.Generator) -> np.ndarray:
+    """(GOLDEN_WINDOWS, seq_len, C) in units: a season's wave, a slow drift and noise, to four decimals."""
+    rows = np.arange(len(times))[:, None]
+    shape = (GOLDEN_WINDOWS, 1, len(spec.columns))
+    wave = np.sin(2 * np.pi * (rows / (spec.step.season or spec.seq_len) + random.uniform(0, 1, shape)))
+    noise = random.normal(0, 0.2, (GOLDEN_WINDOWS, len(times), len(spec.columns)))
+    drift = np.cumsum(noise, axis=1) / 4
+    return spec.scaler.unscale(0.7 * wave + drift + noise).round(4)
+
+
+def _check(graph: ForecastGraph, forecaster: Forecaster, windows: Windows, spec: ForecastSpec) -> None:
+    starts = torch.linspace(0, len(windows) - 1, CHECKED_WINDOWS).long()
+    history, calendar, _ = windows.batch(starts)
+    with torch.no_grad():
+        difference = (graph(history, calendar) - forecaster(history, calendar)).abs().amax((0, 1))
+    worst = (difference / torch.tensor(spec.scaler.std)).tolist()
+    wrong = {name: error for name, error in zip(spec.columns, worst, strict=True) if not error <= TOLERANCE}
+    if wrong:
+        shown = ", ".join(f"{name} by {error:.2g}" for name, error in wrong.items())
+        raise ExportRefused(f"torch and ONNX Runtime differ by over {TOLERANCE} standard deviations: {shown}")
+
+
+def _signature(spec: ForecastSpec) -> Graph:
+    columns, features = len(spec.columns), len(spec.calendar)
+    return Graph(
+        file="forecast.onnx",
+        inputs=(
+            TensorSpec("history", "float64", (None, spec.seq_len, columns)),
+            TensorSpec("calendar", "float32", (None, spec.seq_len + spec.pred_len, features)),
+        ),
+        outputs=(TensorSpec("forecast", "float64", (None, spec.pred_len, columns)),),
+    )

@@ -1,0 +1,129 @@
+"""The forecasting task: what is learned from a table, and the graph that is served.
+
+B batch, C columns, F calendar features, L = seq_len + pred_len.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from contract.calendar_features import calendar_features, feature_names
+from contract.manifest import ForecastSpec
+from contract.scaler import Scaler
+from model.architectures import ARCHITECTURES
+from model.config import Recipe
+from model.datasets import Windows, split_rows, split_windows
+from model.preprocessing import Table, read_table
+
+EVALUATION_BATCH = 256
+
+
+def forecast_spec(recipe: Recipe, table: Table) -> ForecastSpec:
+    """What the recipe makes of this table; the scaler is fitted on the training rows alone."""
+    train = split_rows(recipe.data, len(table.times))["train"]
+    return ForecastSpec(
+        columns=table.columns,
+        units={name: unit for name, unit in recipe.data.units.items() if name in table.columns},
+        frequency=str(table.frequency),
+        seq_len=recipe.model.seq_len,
+        label_len=recipe.model.label_len,
+        pred_len=recipe.model.pred_len,
+        calendar=feature_names(table.frequency),
+        scaler=Scaler.fit(table.columns, table.values[train]),
+    )
+
+
+def build_model(recipe: Recipe, spec: ForecastSpec) -> nn.Module:
+    """The untrained architecture, its weights drawn from the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    build = ARCHITECTURES[recipe.architecture].build
+    return build(recipe.model, len(spec.columns), len(spec.calendar), recipe.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastData:
+    """A table split by a recipe, as windows in units and as windows scaled."""
+
+    units: dict[str, Windows]
+    scaled: dict[str, Windows]
+
+    @classmethod
+    def of(cls, table: Table, recipe: Recipe, spec: ForecastSpec) -> "ForecastData":
+        """Raises FaultyTable if a split has not one window."""
+        calendar = torch.from_numpy(calendar_features(table.times, spec.calendar))
+        in_units = torch.from_numpy(table.values)
+        scaled = torch.from_numpy(spec.scaler.scale(table.values)).float()
+        rows = split_rows(recipe.data, len(table.times))
+        return cls(
+            {name: split_windows(table, calendar, in_units, spec, part) for name, part in rows.items()},
+            {name: split_windows(table, calendar, scaled, spec, part) for name, part in rows.items()},
+        )
+
+
+def load_data(path: Path, recipe: Recipe, spec: ForecastSpec) -> ForecastData:
+    """The table at `path` as a trained model takes it: its columns, its frequency, its scaler.
+
+    Raises FaultyTable.
+    """
+    config = replace(recipe.data, columns=spec.columns, frequency=spec.frequency)
+    return ForecastData.of(read_table(path, config), recipe, spec)
+
+
+class ForecastTask:
+    """Mean squared error of the scaled forecast, over every training and validation window."""
+
+    def __init__(self, data: ForecastData, device: torch.device) -> None:
+        self.train, self.val = (
+            Windows(windows.values.to(device), windows.calendar.to(device), windows.seq_len, windows.pred_len)
+            for windows in (data.scaled["train"], data.scaled["val"])
+        )
+
+    def batches(self, batch_size: int) -> "_Batches":
+        return _Batches(self.train, torch.randperm(len(self.train)).split(batch_size))
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        history, calendar, future = batch
+        return nn.functional.mse_loss(model(history, calendar), future)
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> float:
+        total = 0.0
+        for starts in torch.arange(len(self.val)).split(EVALUATION_BATCH):
+            batch = self.val.batch(starts.to(self.val.values.device))
+            total += self.loss(model, batch).item() * len(starts)
+        return total / len(self.val)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    windows: Windows
+    starts: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for starts in self.starts:
+            yield self.windows.batch(starts.to(self.windows.values.device))
+
+
+class ForecastGraph(nn.Module):
+    """What is exported and served: scaling, the model, and back to units."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, scaler: Scaler) -> None:
+        super().__init__()
+        self.model = model
+        # double, as the input is: a counter of 1e9 keeps its last digits until the mean is off it
+        self.register_buffer("mean", torch.tensor(scaler.mean, dtype=torch.float64))
+        self.register_buffer("std", torch.tensor(scaler.std, dtype=torch.float64))
+
+    def forward(self, history: Tensor, calendar: Tensor) -> Tensor:
+        """float64 (B, seq_len, C) in units, float32 (B, L, F) -> float64 (B, pred_len, C) in units."""
+        scaled = ((history - self.mean) / self.std).float()
+        return self.model(scaled, calendar).double() * self.std + self.mean

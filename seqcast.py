@@ -1,0 +1,34 @@
+"""The `seqcast` command: finds its verbs among the installed entry points, imports none of them by name."""
+
+import argparse
+import sys
+from importlib.metadata import entry_points
+
+from contract.errors import SeqcastError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status 0, or 1 with one message on stderr when seqcast itself has a complaint."""
+    parser = argparse.ArgumentParser(prog="seqcast", description="Train sequence models, and serve them over HTTP.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for entry in sorted(entry_points(group="seqcast.commands"), key=lambda entry: entry.name):
+        entry.load()(verbs)
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.run_verb(arguments)
+    except SeqcastError as error:
+        print(f"seqcast {arguments.verb}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("contract", "model", "service"):
+            raise
+        print(
+            f"seqcast {arguments.verb}: needs the package {error.name}; install seqcast[{arguments.extra}]",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
