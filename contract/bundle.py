@@ -15,6 +15,7 @@ from contract.manifest import Manifest
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
+CARD = "card.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,9 @@ class Bundle:
 
     def graph(self, name: str) -> Path:
         return self.path / self.manifest.graphs[name].file
+
+    def card(self) -> str:
+        return (self.path / CARD).read_text()
 
     def golden(self) -> dict[str, NDArray[np.generic]]:
         """The tensors of golden.npz by name: inputs and the outputs that they gave at export."""

@@ -60,6 +60,10 @@ class FaultyRecipe(FaultyInput):
     """A recipe file."""
 
 
+class FaultySettings(FaultyInput):
+    """The service's settings: variables or flags."""
+
+
 class UnknownModel(SeqcastError):
     """No model of this name, or no such version of it, is served."""
 

@@ -31,8 +31,10 @@ class Frequency:
         match = _FORM.fullmatch(text)
         if not match or match[1].startswith("0"):
             raise ValueError(f"expected a frequency such as 15min, h, D, B, W or M, came {text!r}")
-        unit = "M" if match[2] in ("MS", "ME") else match[2]
-        return cls(int(match[1] or 1), unit)  # type: ignore[arg-type]
+        count, unit = int(match[1] or 1), "M" if match[2] in ("MS", "ME") else match[2]
+        if unit in _MILLISECONDS:
+            return cls._of_step(count * _MILLISECONDS[unit])
+        return cls(count, unit)  # type: ignore[arg-type]
 
     @classmethod
     def infer(cls, times: Times) -> "Frequency":
@@ -53,7 +55,12 @@ class Frequency:
                 return monthly
         if step == _MILLISECONDS["D"] and np.is_busday(times.astype("M8[D]")).all() and len(times) > 5:
             return cls(1, "B")
-        for unit in ("W", "D", "h", "min", "s"):
+        return cls._of_step(step)
+
+    @classmethod
+    def _of_step(cls, step: int) -> "Frequency":
+        """Of a fixed distance in ms, in its largest whole unit: 60min is h."""
+        for unit in reversed(_MILLISECONDS):
             if step % _MILLISECONDS[unit] == 0:
                 return cls(step // _MILLISECONDS[unit], unit)
         raise ValueError(f"expected steps of whole seconds, came {step} ms")

@@ -1,0 +1,1 @@
+"""The REST service. Never imports torch, nor the training side."""

@@ -1,0 +1,54 @@
+"""The application: settings in, ASGI out."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from service.engine.batching import RowPool
+from service.engine.repository import Repository
+from service.engine.session import choose_device
+from service.errors import add_error_handlers
+from service.forecaster import Forecasters
+from service.metrics import Metrics
+from service.openapi import add_components
+from service.routes import forecast, health, models
+from service.settings import Settings
+from service.state import State
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Raises NotReady if the device asked for is not there."""
+    device = choose_device(settings.device)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        repository = Repository(settings.bundles, device)
+        repository.load()
+        pool = RowPool(settings.threads)
+        log.info("%d rows at a time on %s", pool.threads, device)
+        metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
+        app.state.seqcast = State(settings, repository, pool, Forecasters(repository), metrics)
+        yield
+        pool.close()
+
+    metrics = Metrics()
+    # the offline variant brings the scripts of /docs along, instead of pointing to a CDN
+    app = FastAPIOffline(
+        title="seqcast",
+        version=version("seqcast"),
+        summary="Trained sequence models behind one REST service",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    for routes in (forecast, models, health):
+        app.include_router(routes.router)
+    app.add_middleware(metrics.watch)
+    add_error_handlers(app)
+    add_components(app)
+    return app

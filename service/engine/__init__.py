@@ -1,0 +1,1 @@
+"""Graphs on ONNX Runtime: which bundles there are, and rows through them."""

@@ -1,0 +1,88 @@
+"""The bundles that are served: found, verified, replayed; and why the others are not."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.bundle import Bundle, bundle_versions, read_bundle
+from contract.errors import BundleError, UnknownModel, WrongAnswer
+from contract.manifest import Manifest
+from service.engine.session import Device, Session, differ
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBundle:
+    """A bundle whose graphs are in memory and gave their golden outputs."""
+
+    bundle: Bundle
+    sessions: Mapping[str, Session]
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundle.manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a version is not served."""
+
+    name: str
+    version: int
+    reason: str
+
+
+class Repository:
+    """Loads the newest sound version of every bundle under `root`; an older one stands in for a broken newest."""
+
+    def __init__(self, root: Path, device: Device) -> None:
+        self.root = root
+        self.device: Device = device
+        self.loaded: dict[str, LoadedBundle] = {}
+        self.failures: list[Failure] = []
+
+    def load(self) -> None:
+        """Load all, in place of what was loaded before. What fails is in `failures`, never raised."""
+        for name, versions in bundle_versions(self.root).items():
+            for version in versions:
+                try:
+                    self.loaded[name] = load_bundle(self.root / name / str(version), self.device)
+                except BundleError as error:
+                    reason = f"{type(error).__name__}: {error}"
+                    self.failures.append(Failure(name, version, reason))
+                    log.error("bundle %s version %d is not served: %s", name, version, reason)
+                else:
+                    log.info("bundle %s version %d is loaded", name, version)
+                    break
+
+    def get(self, reference: str) -> LoadedBundle:
+        """`reference` is "name" or "name:version". Raises UnknownModel."""
+        name, _, version = reference.partition(":")
+        loaded = self.loaded.get(name)
+        if loaded is None or (version and version != str(loaded.manifest.version)):
+            served = ", ".join(f"{each}:{bundle.manifest.version}" for each, bundle in self.loaded.items())
+            raise UnknownModel(f"expected one of the models served ({served or 'none'}), came {reference!r}")
+        return loaded
+
+    def complaints(self) -> list[str]:
+        """Why the service is not ready: a bundle of which no version is served, or no bundle at all."""
+        failures = (each for each in self.failures if each.name not in self.loaded)
+        unserved = [f"{failure.name}:{failure.version}: {failure.reason}" for failure in failures]
+        if not self.loaded and not unserved:
+            return [f"no bundle in {self.root}"]
+        return unserved
+
+
+def load_bundle(path: Path, device: Device) -> LoadedBundle:
+    """Verify, load and replay the bundle at `path`. Raises BundleError."""
+    bundle = read_bundle(path)
+    sessions = {name: Session(bundle.graph(name), device) for name in bundle.manifest.graphs}
+    golden = bundle.golden()
+    for name, graph in bundle.manifest.graphs.items():
+        came = sessions[name].run({tensor.name: golden[tensor.name] for tensor in graph.inputs})
+        wrong = differ(came, {tensor.name: golden[tensor.name] for tensor in graph.outputs})
+        if wrong:
+            raise WrongAnswer(f"{graph.file} on its golden inputs: {wrong}")
+    return LoadedBundle(bundle, sessions)

@@ -1,0 +1,39 @@
+"""What FastAPI cannot see by itself: bodies that are parsed by hand, and problems."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.schemas import ForecastRequest, Problem
+
+_REF = "#/components/schemas/{model}"
+_BODIES: tuple[type[BaseModel], ...] = (ForecastRequest,)
+
+
+def documented_body(schema: type[BaseModel]) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads its JSON body itself."""
+    reference = {"$ref": _REF.format(model=schema.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that answers these statuses with a problem."""
+    content = {"application/problem+json": {"schema": {"$ref": _REF.format(model=Problem.__name__)}}}
+    return {status: {"content": content, "description": "Problem"} for status in statuses}
+
+
+def add_components(app: FastAPI) -> None:
+    """Put the schemas that the routes refer to into the document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        _, definitions = models_json_schema(
+            [(schema, "validation") for schema in (*_BODIES, Problem)], ref_template=_REF
+        )
+        document["components"]["schemas"] |= definitions["$defs"]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

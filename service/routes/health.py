@@ -1,0 +1,35 @@
+"""Alive, ready, and measured."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client.exposition import choose_encoder
+
+from service.errors import problem
+from service.openapi import problems
+from service.routes.body import json_response
+from service.state import state_of
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses=problems(503))
+async def readyz(request: Request) -> Response:
+    """Every bundle has a version that is loaded and has replayed its golden vectors."""
+    repository = state_of(request).repository
+    complaints = repository.complaints()
+    if complaints:
+        return problem(503, "; ".join(complaints))
+    not_served = [f"{each.name}:{each.version}: {each.reason}" for each in repository.failures]
+    return json_response({"status": "ready", "not_served": not_served})
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics, as OpenMetrics to those who accept it."""
+    encoder, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encoder(state_of(request).metrics.registry), media_type=content_type)

@@ -1,0 +1,35 @@
+"""GET /models and what there is to know of each."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from contract.records import encode
+from service.forecaster import sample_request
+from service.openapi import problems
+from service.routes.body import json_response
+from service.schemas import ModelList
+from service.state import state_of
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models", response_model=ModelList)
+async def models(request: Request) -> Response:
+    """Every bundle that is served."""
+    manifests = (loaded.manifest for loaded in state_of(request).repository.loaded.values())
+    summaries = [{"name": each.name, "version": each.version, "task": each.task} for each in manifests]
+    return json_response({"models": summaries})
+
+
+@router.get("/models/{name}", responses=problems(404))
+async def model(request: Request, name: str) -> dict[str, Any]:
+    """The manifest, with metrics beside the baselines' and training provenance, and the card."""
+    loaded = state_of(request).repository.get(name)
+    return {**encode(loaded.manifest), "card": loaded.bundle.card()}
+
+
+@router.get("/models/{name}/sample", responses=problems(404))
+async def sample(request: Request, name: str) -> Response:
+    """A made-up request body for this model, to try `POST /forecast` with."""
+    return json_response(sample_request(state_of(request).repository.get(name)))

@@ -1,0 +1,67 @@
+"""The process: uvicorn around the application, logs, and the welcome once it is ready."""
+
+import logging.config
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from contract.errors import NotReady
+from service.app import create_app
+from service.settings import Settings
+from service.state import State
+
+
+def serve(settings: Settings) -> None:
+    """Until a signal ends it. Raises NotReady if it cannot start."""
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
+            # uvicorn's own start-up lines say less than the welcome does
+            "loggers": {"uvicorn.error": {"level": "WARNING"}},
+        }
+    )
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=settings.keep_alive_s,
+    )
+    server = _Server(config, app)
+    server.run()
+    if not server.started:
+        raise NotReady(f"cannot listen on {settings.host}:{settings.port}; the log above says why")
+
+
+class _Server(uvicorn.Server):
+    """Says where it is and what to try, once it is ready."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            print(
+                _welcome(self._app.state.seqcast, f"http://{'[' + host + ']' if ':' in host else host}:{port}"),
+                flush=True,
+            )
+
+
+def _welcome(state: State, url: str) -> str:
+    lines = [f"seqcast answers at {url} (docs at {url}/docs)"]
+    lines += [f"not served: {complaint}" for complaint in state.repository.complaints()]
+    if state.repository.loaded:
+        name = next(iter(state.repository.loaded))
+        lines.append("try, in another terminal:")
+        lines.append(f"curl -s {url}/models/{name}/sample | curl -s {url}/forecast --json @-")
+    return "\n".join(lines)

@@ -1,0 +1,47 @@
+"""Every setting of the service, read from `SEQCAST_...` variables or given as flags of `seqcast serve`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contract.errors import Fault, FaultySettings
+
+
+class Settings(BaseSettings):
+    """Immutable once built; built in `seqcast serve` and in tests, never at import."""
+
+    model_config = SettingsConfigDict(env_prefix="SEQCAST_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
+    bundles: Path = Field(Path("bundles"), description="Folder with the bundles, <name>/<version>/")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes CUDA if it works; cuda refuses to start without it"
+    )
+    threads: int | None = Field(
+        None, ge=1, description="Rows computed at a time; by default, the CPUs that this process may use"
+    )
+    max_body_mib: float = Field(64, gt=0, description="Largest request body, in MiB; more gets 413")
+    keep_alive_s: int = Field(
+        65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line")
+
+    @property
+    def max_body_bytes(self) -> int:
+        return int(self.max_body_mib * 2**20)
+
+
+def read_settings(flags: Mapping[str, Any]) -> Settings:
+    """From the environment; `flags` win over it. Raises FaultySettings with every fault."""
+    try:
+        return Settings(**flags)
+    except ValidationError as error:
+        faults = [
+            Fault(f"SEQCAST_{str(detail['loc'][0]).upper()}", f"{detail['msg']}, came {detail['input']!r}")
+            for detail in error.errors()
+        ]
+        raise FaultySettings(faults) from None
