@@ -11,6 +11,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from model.evaluate import Evaluation
 
+_INFORMER2020_SIZES = (
+    "seq_len",
+    "label_len",
+    "pred_len",
+    "d_model",
+    "n_heads",
+    "e_layers",
+    "d_layers",
+    "d_ff",
+    "factor",
+)
+_INFORMER2020_WORDS = ("features", "attn", "embed")
+_INFORMER2020_SWITCHES = ("distil", "mix")
+
 
 def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     train = verbs.add_parser("train", help="train a recipe on a table")
@@ -32,8 +46,40 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     export.add_argument("--data", type=Path, required=True, help="the table that it was trained on")
     export.add_argument("--bundles", type=Path, default=Path("bundles"))
     export.set_defaults(run_verb=_export)
-    for verb in (train, evaluate, export):
+
+    foreign = verbs.add_parser("import", help="make a bundle of a checkpoint that another implementation trained")
+    informer2020 = foreign.add_subparsers(dest="implementation", required=True, metavar="IMPLEMENTATION").add_parser(
+        "informer2020",
+        help="a checkpoint of github zhouhaoyi/Informer2020",
+        description="Makes a bundle of a checkpoint.pth of github zhouhaoyi/Informer2020. Its configuration is read "
+        "from the name of its folder; a flag goes before that, and the weights' shapes are checked against both.",
+    )
+    _add_informer2020(informer2020)
+    for verb in (train, evaluate, export, informer2020):
         verb.set_defaults(extra="train")
+
+
+def _add_informer2020(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("checkpoint", type=Path, help="its checkpoint.pth, a state dict")
+    verb.add_argument("--data", type=Path, required=True, help="the table that it was trained on: the scaler's source")
+    verb.add_argument("--bundles", type=Path, default=Path("bundles"))
+    verb.add_argument("--name", help="of the bundle (<data>-informer2020)")
+    verb.add_argument("--seed", type=int, default=1, help="draws ProbSparse's key samples, once")
+    verb.add_argument("--target", help="the column that it was trained with as --target: last, in tables but ETT's")
+    split = verb.add_mutually_exclusive_group()
+    names = ("TRAIN", "VAL", "TEST")
+    split.add_argument("--borders", type=int, nargs=3, metavar=names, help="rows at which each split ends")
+    split.add_argument("--fractions", type=float, nargs=3, metavar=names, help="of the rows (.7 .1 .2, but for ETT)")
+    settings = verb.add_argument_group(
+        "settings of the public implementation, where the folder's name is wrong or bare"
+    )
+    for name in _INFORMER2020_SIZES:
+        settings.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
+    for name in _INFORMER2020_WORDS:
+        settings.add_argument(f"--{name}")
+    for name in _INFORMER2020_SWITCHES:
+        settings.add_argument(f"--{name}", action=argparse.BooleanOptionalAction)
+    verb.set_defaults(run_verb=_import_informer2020)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -69,6 +115,23 @@ def _export(arguments: argparse.Namespace) -> None:
     trained = load_run(arguments.trained)
     data = load_data(arguments.data, trained.recipe, trained.spec)
     bundle = export_forecast(trained.recipe, trained.spec, trained.model, data, trained.provenance, arguments.bundles)
+    print(f"wrote {bundle.path}: {(bundle.path / 'card.md')} tells how good it is")
+
+
+def _import_informer2020(arguments: argparse.Namespace) -> None:
+    from model.import_informer2020 import Wishes, import_informer2020
+
+    given = vars(arguments)
+    names = (*_INFORMER2020_SIZES, *_INFORMER2020_WORDS, *_INFORMER2020_SWITCHES)
+    wishes = Wishes(
+        settings={name: given[name] for name in names if given[name] is not None},
+        name=arguments.name,
+        seed=arguments.seed,
+        borders=tuple(arguments.borders or ()),
+        fractions=tuple(arguments.fractions or ()),
+        target=arguments.target,
+    )
+    bundle = import_informer2020(arguments.checkpoint, arguments.data, arguments.bundles, wishes)
     print(f"wrote {bundle.path}: {(bundle.path / 'card.md')} tells how good it is")
 
 
