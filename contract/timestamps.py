@@ -32,13 +32,14 @@ class Timestamps:
     def write(self, times: Times) -> list[str] | list[int]:
         """Other `times` of the same clock, in the same form."""
         if self.epoch is not None:
-            seconds = times.astype("M8[ms]").astype(np.int64)
-            return (seconds * _PER_SECOND[self.epoch] // 1000).tolist()
+            milliseconds = times.astype(np.int64)
+            numbers: list[int] = (milliseconds * _PER_SECOND[self.epoch] // 1000).tolist()
+            return numbers
         suffix = ""
         if self.zone is not None:
             suffix = "Z" if self.zone == UTC else datetime.min.replace(tzinfo=self.zone).isoformat()[19:]
-        whole = not (times.astype("M8[ms]").astype(np.int64) % 1000).any()
-        written = np.datetime_as_string(times, unit="s" if whole else "ms").tolist()
+        whole = not (times.astype(np.int64) % 1000).any()
+        written: list[str] = np.datetime_as_string(times, unit="s" if whole else "ms").tolist()
         return [text + suffix for text in written] if suffix else written
 
 

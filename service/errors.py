@@ -1,8 +1,9 @@
 """Errors -> RFC 9457 problem+json, here and nowhere else."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -52,7 +53,7 @@ def faults_of(error: ValidationError | RequestValidationError) -> list[Fault]:
     return [Fault("".join(f"/{escape(str(part))}" for part in detail["loc"]), _message(detail)) for detail in details]
 
 
-def _message(detail: dict[str, object]) -> str:
+def _message(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "missing":
         return "required, but missing"
     if detail["type"] == "extra_forbidden":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady
+from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
 from contract.forecast_window import ForecastWindow, forecast_window
 from contract.frequency import Frequency
 from contract.timestamps import Timestamps, parse_timestamps
@@ -54,6 +54,16 @@ class Forecasters:
             raise FaultyRequest([Fault("/model", f"required, since the columns do not tell it; one of {served}")])
         return candidates[0]
 
+    def faults(self, request: ForecastRequest) -> list[Fault]:
+        """What is wrong with the content of a request, as far as its model can be told."""
+        try:
+            self.choose(request).prepare(request)
+        except FaultyInput as error:
+            return list(error.faults)
+        except (UnknownModel, NotReady):
+            return []
+        return []
+
 
 class Forecaster:
     """Serves one forecast bundle."""
@@ -72,8 +82,8 @@ class Forecaster:
 
     async def forecast(self, request: ForecastRequest, pool: RowPool) -> dict[str, Any]:
         """The answer, as ForecastResponse describes it. Raises FaultyRequest with every fault."""
-        rows = self._prepare(request)
-        inputs = {
+        rows = self.prepare(request)
+        inputs: dict[str, NDArray[Any]] = {
             "history": np.stack([row.window.history for row in rows]),
             "calendar": np.stack([row.window.calendar for row in rows]),
         }
@@ -85,7 +95,8 @@ class Forecaster:
             "forecasts": self._finish(rows, outputs["forecast"][:, :horizon]),
         }
 
-    def _prepare(self, request: ForecastRequest) -> list[_Row]:
+    def prepare(self, request: ForecastRequest) -> list[_Row]:
+        """A row for each series. Raises FaultyRequest with every fault."""
         faults: list[Fault] = []
         rows: list[_Row] = []
         if request.horizon is not None and request.horizon > self.spec.pred_len:
@@ -229,6 +240,9 @@ def sample_request(loaded: LoadedBundle) -> dict[str, Any]:
     """A body for POST /forecast: the bundle's first golden history, which is made up."""
     golden = loaded.bundle.golden()
     spec = loaded.manifest.forecast
-    timestamps = Timestamps(golden["times"], None).write(golden["times"])
+    times = golden["times"].astype("M8[ms]")
     values = dict(zip(spec.columns, golden["history"][0].T.tolist(), strict=True))
-    return {"model": loaded.manifest.name, "series": [{"timestamps": timestamps, "values": values}]}
+    return {
+        "model": loaded.manifest.name,
+        "series": [{"timestamps": Timestamps(times, None).write(times), "values": values}],
+    }

@@ -30,9 +30,8 @@ def add_components(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        _, definitions = models_json_schema(
-            [(schema, "validation") for schema in (*_BODIES, Problem)], ref_template=_REF
-        )
+        schemas: tuple[type[BaseModel], ...] = (*_BODIES, Problem)
+        _, definitions = models_json_schema([(schema, "validation") for schema in schemas], ref_template=_REF)
         document["components"]["schemas"] |= definitions["$defs"]
         return document
 

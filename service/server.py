@@ -51,10 +51,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            print(
-                _welcome(self._app.state.seqcast, f"http://{'[' + host + ']' if ':' in host else host}:{port}"),
-                flush=True,
-            )
+            authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            print(_welcome(self._app.state.seqcast, f"http://{authority}"), flush=True)
 
 
 def _welcome(state: State, url: str) -> str:
@@ -63,5 +61,5 @@ def _welcome(state: State, url: str) -> str:
     if state.repository.loaded:
         name = next(iter(state.repository.loaded))
         lines.append("try, in another terminal:")
-        lines.append(f"curl -s {url}/models/{name}/sample | curl -s {url}/forecast --json @-")
+        lines.append(f"curl -s {url}/models/{name}/sample | curl -s {url}/forecast -d @-")
     return "\n".join(lines)

@@ -20,7 +20,7 @@ async def forecast(request: Request) -> Response:
     """The next steps of each series, in its own units, continuing its own timestamps."""
     state = state_of(request)
     body = await read_body(request, state.settings.max_body_bytes)
-    wanted = parse(ForecastRequest, body)
+    wanted = parse(ForecastRequest, body, state.forecasters.faults)
     forecaster = state.forecasters.choose(wanted)
     answer = await forecaster.forecast(wanted, state.pool)
     state.metrics.rows.labels(forecaster.manifest.name).inc(len(wanted.series))
