@@ -1,6 +1,7 @@
 """Bundles on disk: `<root>/<name>/<version>/` with a manifest, graphs, golden vectors and a card."""
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from contract.manifest import Manifest
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 CARD = "card.md"
+_VERSION = re.compile(r"[1-9][0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def read_bundle(path: Path) -> Bundle:
         raise FaultyManifest(
             f"expected {path.parent.name}/{path.name} as in its path, came {manifest.name}/{manifest.version}"
         )
-    unlisted = {graph.file for graph in manifest.graphs.values()} - manifest.files.keys()
+    unlisted = {GOLDEN, CARD, *(graph.file for graph in manifest.graphs.values())} - manifest.files.keys()
     if unlisted:
         raise FaultyManifest(f"expected a sha256 in files for {', '.join(sorted(unlisted))}")
     for file, expected in manifest.files.items():
@@ -87,6 +89,6 @@ def bundle_versions(root: Path) -> dict[str, list[int]]:
     """The versions of each name under `root`, newest first; anything else there is passed over."""
     found: dict[str, list[int]] = {}
     for path in sorted(root.glob("*/*")):
-        if path.is_dir() and path.name.isdecimal():
+        if path.is_dir() and _VERSION.fullmatch(path.name):
             found.setdefault(path.parent.name, []).append(int(path.name))
     return {name: sorted(versions, reverse=True) for name, versions in found.items()}

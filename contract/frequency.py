@@ -11,7 +11,7 @@ Times = NDArray[np.datetime64]  # datetime64[ms], wall-clock
 Unit = Literal["s", "min", "h", "D", "B", "W", "M"]
 
 _MILLISECONDS: dict[Unit, int] = {"s": 1000, "min": 60_000, "h": 3_600_000, "D": 86_400_000, "W": 604_800_000}
-_FORM = re.compile(r"(\d*)(s|min|h|D|B|W|MS|ME|M)")
+_FORM = re.compile(r"([0-9]{0,9})(s|min|h|D|B|W|MS|ME|M)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ class Frequency:
         """The rows i of sorted `times` (L,) that do not come one step after row i - 1."""
         if self.unit in _MILLISECONDS:  # the common case, and on the path of every request
             return np.flatnonzero(np.diff(times).astype(np.int64) != self.count * _MILLISECONDS[self.unit]) + 1
-        steps = np.diff(self._ordinals(times))
-        return np.flatnonzero((steps != self.count) | ~self._on_grid(times)[1:]) + 1
+        steps, on_grid = np.diff(self._ordinals(times)), self._on_grid(times)
+        return np.flatnonzero((steps != self.count) | ~on_grid[1:] | ~on_grid[:-1]) + 1
 
     def _ordinals(self, times: Times) -> NDArray[np.int64]:
         if self.unit == "M":

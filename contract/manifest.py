@@ -85,6 +85,8 @@ class Manifest:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"expected a name of {_NAME.pattern}, came {self.name!r}")
+        if self.format < 1:
+            raise ValueError(f"expected a format from 1 on, came {self.format}")
         if self.version < 1:
             raise ValueError(f"expected a version from 1 on, came {self.version}")
         for file in self.files:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from contract.errors import Fault
+from contract.pointers import escape
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ def decode(record: type[T], data: object, pointer: str = "") -> tuple[T | None, 
     hints = typing.get_type_hints(record)
     fields = {field.name: field for field in dataclasses.fields(record)}  # type: ignore[arg-type]
     faults = [
-        Fault(f"{pointer}/{key}", f"unknown field; expected one of {', '.join(sorted(fields))}")
+        Fault(f"{pointer}/{escape(str(key))}", f"unknown field; expected one of {', '.join(sorted(fields))}")
         for key in data
         if key not in fields
     ]
@@ -73,7 +74,7 @@ def _value(hint: Any, data: Any, pointer: str) -> tuple[Any, list[Fault]]:
 
 
 def _gather(kind: type, items: Any, pointer: str) -> tuple[Any, list[Fault]]:
-    pairs = [_value(hint, item, f"{pointer}/{key}") for key, hint, item in items]
+    pairs = [_value(hint, item, f"{pointer}/{escape(key)}") for key, hint, item in items]
     return kind(value for value, _ in pairs), [fault for _, found in pairs for fault in found]
 
 

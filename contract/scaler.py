@@ -23,6 +23,8 @@ class Scaler:
                 f"expected a mean and a std for each of {len(self.columns)} columns, "
                 f"came {len(self.mean)} and {len(self.std)}"
             )
+        if not self.columns or len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"expected at least one column, and each column once, came {', '.join(self.columns)}")
         if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and np.min(self.std) > 0):
             raise ValueError("expected finite means and positive finite stds")
 
@@ -30,7 +32,7 @@ class Scaler:
     def fit(cls, columns: Sequence[str], values: Floats) -> "Scaler":
         """`values` (rows, C), in units. A column that never varies gets a std of 1."""
         std = values.std(axis=0)
-        std[std == 0] = 1.0
+        std[np.ptp(values, axis=0) == 0] = 1.0  # a mean of equal values may be one bit off, so std need not be 0
         return cls(tuple(columns), tuple(values.mean(axis=0).tolist()), tuple(std.tolist()))
 
     def scale(self, values: Floats) -> Floats:
