@@ -12,7 +12,8 @@ from contract.records import decode, encode
 from contract.scaler import Scaler
 
 FORMAT = 1
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""Of bundles and of the files in them: safe as a part of a path, or of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,14 @@ class Manifest:
     training: dict[str, Any]
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"expected a name of {_NAME.pattern}, came {self.name!r}")
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"expected a name of {NAME.pattern}, came {self.name!r}")
         if self.format < 1:
             raise ValueError(f"expected a format from 1 on, came {self.format}")
         if self.version < 1:
             raise ValueError(f"expected a version from 1 on, came {self.version}")
         for file in self.files:
-            if not _NAME.fullmatch(file):
+            if not NAME.fullmatch(file):
                 raise ValueError(f"expected plain file names, came {file!r}")
 
     @classmethod

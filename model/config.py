@@ -7,6 +7,7 @@ from typing import Any
 
 from contract.errors import Fault, FaultyRecipe
 from contract.frequency import Frequency
+from contract.manifest import NAME
 from contract.records import decode
 from model.architectures import ARCHITECTURES
 
@@ -31,6 +32,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.frequency is not None:
             Frequency.parse(self.frequency)
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"expected each column once, came {', '.join(self.columns)}")
         if self.borders and (len(self.borders) != 3 or not 0 < self.borders[0] < self.borders[1] < self.borders[2]):
             raise ValueError(f"expected borders of three growing row numbers, came {list(self.borders)}")
         if len(self.fractions) != 3 or min(self.fractions) <= 0 or sum(self.fractions) > 1 + 1e-9:
@@ -71,13 +74,21 @@ class Recipe:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     text: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"expected a name of {NAME.pattern}, came {self.name!r}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"expected a seed from 0 to 2^63 - 1, came {self.seed}")
+
 
 def read_recipe(path: Path) -> Recipe:
     """Raises FaultyRecipe."""
     try:
-        return parse_recipe(path.read_text())
+        return parse_recipe(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FaultyRecipe([Fault("", f"cannot read {path}: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise FaultyRecipe([Fault("", f"expected TOML, which is UTF-8: {error}")]) from error
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -87,10 +98,12 @@ def parse_recipe(text: str) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise FaultyRecipe([Fault("", f"expected TOML: {error}")]) from error
     known = data.get("architecture")
-    if known not in ARCHITECTURES:
+    if not isinstance(known, str) or known not in ARCHITECTURES:
         raise FaultyRecipe([Fault("/architecture", f"expected one of {', '.join(ARCHITECTURES)}, came {known!r}")])
     model, faults = decode(ARCHITECTURES[known].config, data.pop("model", {}), "/model")
+    if "text" in data:  # ours to fill
+        faults.append(Fault("/text", "unknown field"))
     recipe, more = decode(Recipe, {**data, "model": model, "text": text})
-    if recipe is None or model is None:
+    if recipe is None or faults:
         raise FaultyRecipe([*faults, *more])
     return recipe

@@ -65,9 +65,9 @@ def test_agree_with_the_calendar_of_pandas(moments):
         times.second / 59,
         times.minute / 59,
         times.hour / 23,
-        times.dayofweek / 6,
+        times.day_of_week / 6,
         (times.day - 1) / 30,
-        (times.dayofyear - 1) / 365,
+        (times.day_of_year - 1) / 365,
         (times.isocalendar().week.to_numpy(float) - 1) / 52,
         (times.month - 1) / 11,
     ]
