@@ -43,7 +43,7 @@ class _Parts:
     def __init__(self, times: Times) -> None:
         self.seconds = times.astype("M8[s]").astype(np.int64)
         self.days = self.seconds // 86_400  # since Thursday 1970-01-01
-        self.dates = self.days.astype("M8[D]")
+        self.dates: Times = self.days.view("M8[D]")
 
 
 _Feature = Callable[[_Parts], tuple[NDArray[np.int64], int]]

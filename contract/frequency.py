@@ -1,5 +1,6 @@
 """The distance between two rows of a table: "15min", "h", "D", "B", "W", "M", each with a count."""
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,7 @@ class Frequency:
     unit: Unit
 
     @classmethod
+    @functools.lru_cache(maxsize=64)
     def parse(cls, text: str) -> "Frequency":
         """Raises ValueError on a text that is no frequency."""
         match = _FORM.fullmatch(text)

@@ -4,8 +4,6 @@ from contract.manifest import Manifest
 from model.config import Recipe
 from model.evaluate import Evaluation
 
-CARD = "card.md"
-
 
 def forecast_card(manifest: Manifest, recipe: Recipe, evaluation: Evaluation) -> str:
     """card.md, in Markdown."""

@@ -14,14 +14,14 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from contract.bundle import GOLDEN, Bundle, bundle_versions, write_bundle
+from contract.bundle import CARD, GOLDEN, Bundle, bundle_versions, write_bundle
 from contract.errors import ExportRefused
 from contract.forecast_window import forecast_window
 from contract.frequency import Times
 from contract.manifest import FORMAT, ForecastSpec, Graph, Manifest
 from contract.manifest import Tensor as TensorSpec
 from contract.records import encode
-from model.card import CARD, forecast_card
+from model.card import forecast_card
 from model.config import Recipe
 from model.datasets import Windows
 from model.evaluate import Forecaster, evaluate

@@ -1,6 +1,7 @@
 """A CSV of anyone's -> a checked table: one timestamp column, number columns, one frequency."""
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,11 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyTable
 from contract.frequency import Frequency, Times
+from contract.pointers import escape
+from contract.timestamps import epoch_unit
 from model.config import DataConfig
 
-_EPOCH_UNITS = (
-    ("s", 1e11),
-    ("ms", 1e14),
-    ("us", 1e17),
-    ("ns", float("inf")),
-)  # by size; 1e11 s is the year 5138
+_SMALLEST_EPOCH = 1e8  # March 1973 in seconds: below are years, row numbers, dates such as 20160701
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +36,24 @@ def read_table(path: Path, config: DataConfig) -> Table:
     except OSError as error:
         raise FaultyTable([Fault("", f"cannot read {path}: {error.strerror}")]) from error
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, low_memory=False)  # whole columns, so that each has one type
     except ValueError as error:
         raise FaultyTable([Fault("", f"expected a CSV with a header: {error}")]) from error
     time_column = config.time_column or _find_time_column(frame)
     if time_column not in frame:
-        raise FaultyTable([Fault(f"/{time_column}", f"no such column; the table has {', '.join(frame.columns)}")])
+        raise FaultyTable([_no_such_column(time_column, frame)])
     columns = config.columns or tuple(
-        name for name in frame.columns if name != time_column and pd.api.types.is_numeric_dtype(frame[name])
+        name for name in frame.columns if name != time_column and _holds_numbers(frame[name])
     )
     values, faults = _values(frame, columns)
     if not columns:
         faults.append(Fault("", "expected at least one number column"))
-    times = _times(frame[time_column])
-    frequency, more = _checked_frequency(times, time_column, config)
-    if faults or more or frequency is None:
+    pointer = f"/{escape(time_column)}"
+    times, more = _times(frame[time_column], pointer)
+    frequency = None
+    if times is not None:
+        frequency, more = _checked_frequency(times, pointer, config)
+    if faults or times is None or frequency is None:
         raise FaultyTable([*faults, *more])
     return Table(times, columns, values, frequency, hashlib.sha256(content).hexdigest())
 
@@ -61,7 +62,7 @@ def _find_time_column(frame: pd.DataFrame) -> str:
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]) and len(frame):
             try:
-                pd.to_datetime(frame[name].iloc[:10])
+                _parsed(frame[name].iloc[:10])
             except ValueError:
                 continue
             return str(name)
@@ -71,54 +72,70 @@ def _find_time_column(frame: pd.DataFrame) -> str:
     raise FaultyTable([Fault("", f"expected a timestamp column, came {', '.join(map(str, frame.columns))}")])
 
 
+def _no_such_column(name: str, frame: pd.DataFrame) -> Fault:
+    return Fault(f"/{escape(name)}", f"no such column; the table has {', '.join(frame.columns)}")
+
+
+def _holds_numbers(column: pd.Series) -> bool:
+    """Whether it is meant as a number column, though a cell or two may be something else: a fault, not a text."""
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    return bool(pd.to_numeric(column, errors="coerce").notna().mean() > 0.5)
+
+
 def _values(frame: pd.DataFrame, columns: tuple[str, ...]) -> tuple[NDArray[np.float64], list[Fault]]:
     faults = []
     values = np.empty((len(frame), len(columns)))
     for index, name in enumerate(columns):
         if name not in frame:
-            faults.append(Fault(f"/{name}", f"no such column; the table has {', '.join(frame.columns)}"))
+            faults.append(_no_such_column(name, frame))
             continue
         values[:, index] = pd.to_numeric(frame[name], errors="coerce")
         bad = np.flatnonzero(~np.isfinite(values[:, index]))
         if len(bad):
-            came = frame[name].iloc[bad[0]]
-            faults.append(Fault(f"/{name}/{bad[0]}", f"expected a number, came {came!r} ({len(bad)} such rows)"))
+            message = f"expected a number, came {frame[name].tolist()[bad[0]]!r} ({len(bad)} such rows)"
+            faults.append(Fault(f"/{escape(name)}/{bad[0]}", message))
     return values, faults
 
 
-def _times(column: pd.Series) -> Times:
+def _times(column: pd.Series, pointer: str) -> tuple[Times | None, list[Fault]]:
     """Wall-clock times; a zone is dropped, so that the hour of the day stays what it was there."""
     try:
         if pd.api.types.is_numeric_dtype(column):
             largest = column.abs().max()
-            unit = next(unit for unit, limit in _EPOCH_UNITS if largest < limit)
-            parsed = pd.to_datetime(column, unit=unit)
+            if largest < _SMALLEST_EPOCH:
+                message = f"expected timestamps or epoch numbers, came numbers up to {largest}"
+                return None, [Fault(pointer, message)]
+            parsed = pd.to_datetime(column, unit=epoch_unit(largest))
         else:
-            parsed = pd.to_datetime(column)
-    except (ValueError, StopIteration) as error:
-        raise FaultyTable([Fault(f"/{column.name}", f"expected timestamps of one form: {error}")]) from error
+            parsed = _parsed(column)
+    except ValueError as error:
+        return None, [Fault(pointer, f"expected timestamps of one form: {error}")]
     if parsed.isna().any():
-        raise FaultyTable([Fault(f"/{column.name}/{parsed.isna().argmax()}", "expected a timestamp, came nothing")])
-    return parsed.dt.tz_localize(None).to_numpy().astype("M8[ms]")
+        return None, [Fault(f"{pointer}/{parsed.isna().argmax()}", "expected a timestamp, came nothing")]
+    return parsed.dt.tz_localize(None).to_numpy().astype("M8[ms]"), []
 
 
-def _checked_frequency(times: Times, name: str, config: DataConfig) -> tuple[Frequency | None, list[Fault]]:
+def _parsed(column: pd.Series) -> pd.Series:
+    with warnings.catch_warnings(action="ignore"):  # that it finds no one format: what comes of that is checked
+        return pd.to_datetime(column)
+
+
+def _checked_frequency(times: Times, pointer: str, config: DataConfig) -> tuple[Frequency | None, list[Fault]]:
     backward = np.flatnonzero(np.diff(times).astype(np.int64) <= 0) + 1
     if len(backward):
         row = backward[0]
-        message = (
-            f"expected increasing timestamps, came {times[row]} after {times[row - 1]} ({len(backward)} such rows)"
-        )
-        return None, [Fault(f"/{name}/{row}", f"expected increasing timestamps, came {came}")]
+        came = f"{times[row]} after {times[row - 1]} ({len(backward)} such rows)"
+        return None, [Fault(f"{pointer}/{row}", f"expected increasing timestamps, came {came}")]
     try:
         frequency = Frequency.infer(times)
     except ValueError as error:
-        return None, [Fault(f"/{name}", str(error))]
+        return None, [Fault(pointer, str(error))]
     if config.frequency is not None and frequency != Frequency.parse(config.frequency):
-        return None, [Fault(f"/{name}", f"expected frequency {config.frequency}, came {frequency}")]
+        return None, [Fault(pointer, f"expected frequency {config.frequency}, came {frequency}")]
     gaps = frequency.breaks(times)
     if len(gaps):
         row = gaps[0]
         message = f"expected one row every {frequency}, came {times[row]} after {times[row - 1]} ({len(gaps)} gaps)"
-        return None, [Fault(f"/{name}/{row}", message)]
+        return None, [Fault(f"{pointer}/{row}", message)]
     return frequency, []

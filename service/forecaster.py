@@ -1,6 +1,6 @@
 """A request's series -> a forecast graph's rows -> forecasts. Three steps: prepare, run, finish."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
 from contract.forecast_window import ForecastWindow, forecast_window
-from contract.frequency import Frequency
-from contract.timestamps import Timestamps, parse_timestamps
+from contract.timestamps import Timestamps
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository
-from service.pointers import escape
-from service.schemas import ForecastRequest, Series
+from service.schemas import ForecastRequest
+from service.series import check_series
 
-SHOWN_FAULTS = 100
 MOST_FAULTS = 1000
-"""Faults listed for one column, and after which no more are looked for: a hostile body could hold millions."""
+"""After so many no more are looked for: a hostile body could hold millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,6 @@ class Forecaster:
     def __init__(self, loaded: LoadedBundle) -> None:
         self.manifest = loaded.manifest
         self.spec = loaded.manifest.forecast
-        self._step = self.spec.step
         self._session = loaded.sessions["forecast"]
         # five digits below a column's standard deviation: more would be noise, and longer answers
         self._digits = 10.0 ** (5 - np.floor(np.log10(self.spec.scaler.std)))
@@ -105,7 +102,9 @@ class Forecaster:
             )
         for index, series in enumerate(request.series):
             try:
-                rows.append(self._row(series, f"/series/{index}"))
+                checked = check_series(series, self.spec, f"/series/{index}")
+                window = forecast_window(checked.stamps.times, checked.values, self.spec)
+                rows.append(_Row(series.id, checked.stamps, window))
             except FaultyInput as error:
                 faults += error.faults
             if len(faults) > MOST_FAULTS:
@@ -113,71 +112,6 @@ class Forecaster:
         if faults:
             raise FaultyRequest(faults)
         return rows
-
-    def _row(self, series: Series, pointer: str) -> _Row:
-        """Raises FaultyInput with every fault of this series."""
-        values, faults = self._values(series, pointer)
-        length = len(next(iter(series.values.values()), ()))
-        try:
-            stamps = self._stamps(series, length, pointer)
-        except FaultyInput as error:
-            raise FaultyInput([*faults, *error.faults]) from None
-        if faults:
-            raise FaultyInput(faults)
-        return _Row(series.id, stamps, forecast_window(stamps.times, values, self.spec))
-
-    def _values(self, series: Series, pointer: str) -> tuple[NDArray[np.float64], list[Fault]]:
-        """The columns (L, C) in the bundle's order, and what is wrong with them."""
-        spec, given = self.spec, series.values
-        unknown = [name for name in given if name not in spec.columns]
-        faults = [
-            Fault(f"{pointer}/values/{escape(name)}", f"unknown column; expected {', '.join(spec.columns)}")
-            for name in unknown[:SHOWN_FAULTS]
-        ]
-        faults += [
-            Fault(f"{pointer}/values/{escape(name)}", "required column, but missing")
-            for name in spec.columns
-            if name not in given
-        ]
-        lengths = {name: len(column) for name, column in given.items()}
-        length = next(iter(lengths.values()), 0)
-        if len(set(lengths.values())) > 1:
-            shown = ", ".join(f"{name} {count}" for name, count in lengths.items() if name in spec.columns)
-            faults.append(Fault(f"{pointer}/values", f"expected columns of one length, came {shown}"))
-        elif length < spec.seq_len:
-            faults.append(Fault(f"{pointer}/values", f"expected at least {spec.seq_len} rows, came {length}"))
-        columns = []
-        for name in spec.columns:
-            try:
-                columns.append(_numbers(given.get(name, ()), f"{pointer}/values/{escape(name)}"))
-            except FaultyInput as error:
-                faults += error.faults
-        return np.stack(columns, axis=1) if not faults else np.empty((0, len(spec.columns))), faults
-
-    def _stamps(self, series: Series, length: int, pointer: str) -> Timestamps:
-        """The timestamp of every row. Raises FaultyInput unless they are one frequency apart."""
-        step, faults = self._step, []
-        if series.frequency is not None:
-            try:
-                if Frequency.parse(series.frequency) != step:
-                    raise ValueError(f"expected {step}, this model's frequency, came {series.frequency}")
-            except ValueError as error:
-                faults.append(Fault(f"{pointer}/frequency", str(error)))
-        if series.timestamps is not None and series.start is None:
-            if len(series.timestamps) != length:
-                message = f"expected a timestamp for each of {length} rows, came {len(series.timestamps)}"
-                faults.append(Fault(f"{pointer}/timestamps", message))
-            stamps = parse_timestamps(series.timestamps, f"{pointer}/timestamps")
-            faults += uneven(stamps, step, f"{pointer}/timestamps")
-        elif series.start is not None and series.timestamps is None and series.frequency is not None:
-            first = parse_timestamps([series.start], f"{pointer}/start")
-            rest = step.following(first.times, max(length - 1, 0))
-            stamps = Timestamps(np.concatenate([first.times, rest]), first.zone, first.epoch)
-        else:
-            faults.append(Fault(pointer, "expected timestamps, or start and frequency, and not both"))
-        if faults:
-            raise FaultyInput(faults)
-        return stamps
 
     def _finish(self, rows: Sequence[_Row], outputs: NDArray[np.float64]) -> list[dict[str, Any]]:
         """`outputs` (B, horizon, C), in units."""
@@ -192,48 +126,6 @@ class Forecaster:
             }
             for row, columns in zip(rows, rounded.transpose(0, 2, 1), strict=True)
         ]
-
-
-def uneven(stamps: Timestamps, step: Frequency, pointer: str) -> list[Fault]:
-    """Rows out of order, twice, or not one `step` after the row before."""
-    times = stamps.times
-    breaks = step.breaks(times)
-    if not len(breaks):
-        return []
-    distances = np.diff(times)
-    if len(breaks) == len(distances) > 1 and (distances == distances[0]).all() and distances[0].astype(int) > 0:
-        return [Fault(pointer, f"expected rows {step} apart, this model's frequency, came {distances[0]} apart")]
-    faults = []
-    for row in breaks[:SHOWN_FAULTS]:
-        before, this = stamps.write(times[row - 1 : row + 1])
-        distance = distances[row - 1].astype(int)
-        kind = "a gap" if distance > 0 else "a duplicate" if distance == 0 else "a step back"
-        faults.append(Fault(f"{pointer}/{row}", f"expected {step} after {before}, came {this}: {kind}"))
-    return faults
-
-
-def _numbers(column: Sequence[Any], pointer: str) -> NDArray[np.float64]:
-    """Raises FaultyInput where a value is not a finite number."""
-    if set(map(type, column)) <= {float, int}:
-        try:
-            numbers = np.array(column, np.float64)
-        except OverflowError:  # an integer beyond the largest double
-            numbers = np.array([np.inf])
-        if np.isfinite(numbers).all():
-            return numbers
-    raise FaultyInput(list(_not_numbers(column, pointer)))
-
-
-def _not_numbers(column: Sequence[Any], pointer: str) -> Iterable[Fault]:
-    shown = 0
-    for row, value in enumerate(column):
-        if type(value) in (int, float) and abs(value) <= 1.7976931348623157e308:
-            continue
-        came = "null: missing values are not filled" if value is None else repr(value)[:60]
-        yield Fault(f"{pointer}/{row}", f"expected a finite number, came {came}")
-        shown += 1
-        if shown == SHOWN_FAULTS:
-            return
 
 
 def sample_request(loaded: LoadedBundle) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+# Two environments, as two processes live apart: .venv serves and has no torch, .venv-train trains and has no fastapi.
+PYTHON ?= python3
+INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: run test lint types serve-tests train-tests clean
+
+run: .venv/.serve
+	@.venv/bin/seqcast serve
+
+test: lint types serve-tests train-tests
+
+lint: .venv/.dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/lint-imports --no-logo
+
+types: .venv/.dev
+	.venv/bin/mypy
+
+serve-tests: .venv/.dev
+	.venv/bin/python -m pytest tests/contract tests/service tests/rules
+
+train-tests: .venv-train/.dev .venv/.dev
+	.venv-train/bin/python -m pytest tests/contract tests/model tests/parity tests/system
+
+.venv/.serve: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(INSTALL) '.[serve]'
+	@touch $@
+
+.venv/.dev: .venv/.serve
+	.venv/bin/python $(INSTALL) '.[serve,dev]'
+	@touch $@
+
+.venv-train/.train: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/python $(INSTALL) '.[train]'
+	@touch $@
+
+.venv-train/.dev: .venv-train/.train
+	.venv-train/bin/python $(INSTALL) '.[train,test]'
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-train

@@ -1,0 +1,115 @@
+"""The tiny real bundles beside this file: tests of the service have no torch to make them with.
+
+    .venv-train/bin/python tests/bundles/make.py [NAME ...]
+
+Trained by `seqcast train` for two epochs on tables made up here, of waves and noise.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+
+import seqcast
+from contract.bundle import CARD, GOLDEN, read_bundle, write_bundle
+from contract.frequency import Frequency
+
+HERE = Path(__file__).parent
+START = np.datetime64("2018-01-31T00:00", "ms")  # a month's end, so that monthly rows are month ends
+ROWS = 600
+
+
+class Tiny(NamedTuple):
+    """`columns` by name, with their units."""
+
+    frequency: str
+    seq_len: int
+    label_len: int
+    pred_len: int
+    columns: dict[str, str]
+
+
+# the last two have the same columns, so that a request's columns alone do not tell them apart
+BUNDLES = {
+    "hourly": Tiny("h", 96, 48, 24, {"load": "kW", "temp": "°C", "wind/gust~max": "m/s"}),
+    "quarter-hourly": Tiny("15min", 48, 24, 12, {"flow": "m³/h", "level": "m"}),
+    "daily": Tiny("D", 28, 14, 7, {"sold": "", "price": "€"}),
+    "monthly": Tiny("M", 24, 12, 6, {"sold": "", "price": "€"}),
+}
+
+RECIPE = """\
+name = "{name}"
+seed = 1
+architecture = "informer"
+
+[data]
+source = "made up"
+frequency = "{tiny.frequency}"
+units = {{ {units} }}
+
+[model]
+seq_len = {tiny.seq_len}
+label_len = {tiny.label_len}
+pred_len = {tiny.pred_len}
+d_model = 16
+n_heads = 2
+d_ff = 32
+
+[training]
+epochs = 2
+learning_rate = 0.001
+"""
+
+
+def main(names: list[str]) -> None:
+    for name in names or BUNDLES:
+        shutil.rmtree(HERE / name, ignore_errors=True)  # else it would become version 2
+        with tempfile.TemporaryDirectory() as folder:
+            _make(name, BUNDLES[name], Path(folder))
+
+
+def _make(name: str, tiny: Tiny, folder: Path) -> None:
+    recipe, table, run = folder / "recipe.toml", folder / "table.csv", folder / "run"
+    units = ", ".join(f'"{column}" = "{unit}"' for column, unit in tiny.columns.items() if unit)
+    recipe.write_text(RECIPE.format(name=name, tiny=tiny, units=units))
+    table.write_text(_table(tiny))
+    for verb in (["train", recipe, "--run", run], ["export", run, "--bundles", folder]):
+        if status := seqcast.main([*map(str, verb), "--data", str(table)]):
+            sys.exit(status)
+    bundle = read_bundle(folder / name / "1")
+    files = {file: (bundle.path / file).read_bytes() for file in (GOLDEN, CARD)}
+    graph = bundle.graph("forecast")
+    write_bundle(HERE, bundle.manifest, {graph.name: _without_traces(graph.read_bytes()), **files})
+
+
+def _without_traces(graph: bytes) -> bytes:
+    """Without the exporter's stack traces: most of a tiny graph's bytes, and paths of the machine that made it."""
+    model = onnx.load_model_from_string(graph)
+    parts = (model.graph.node, model.graph.initializer, model.graph.input, model.graph.output, model.graph.value_info)
+    for part in (model, model.graph, *(each for group in parts for each in group)):
+        part.ClearField("metadata_props")
+    return model.SerializeToString()
+
+
+def _table(tiny: Tiny) -> str:
+    """A CSV: a wave of the frequency's season and noise, on another level in each column."""
+    step = Frequency.parse(tiny.frequency)
+    times = step.following(np.array([START]), ROWS)
+    random = np.random.default_rng(1)
+    rows = np.arange(ROWS)[:, None]
+    phases = random.uniform(0, 1, len(tiny.columns))
+    waves = np.sin(2 * np.pi * (rows / (step.season or tiny.seq_len) + phases))
+    values = (waves + random.normal(0, 0.2, waves.shape)) * 10.0 ** np.arange(len(tiny.columns)) + 20
+    lines = [",".join(["time", *tiny.columns])]
+    lines += [
+        ",".join([str(time), *(f"{value:.3f}" for value in row)]) for time, row in zip(times, values, strict=True)
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
