@@ -60,7 +60,7 @@ def read_table(path: Path, config: DataConfig) -> Table:
 
 def _find_time_column(frame: pd.DataFrame) -> str:
     for name in frame.columns:
-        if not pd.api.types.is_numeric_dtype(frame[name]) and len(frame):
+        if len(frame) and not _holds_numbers(frame[name]):
             try:
                 _parsed(frame[name].iloc[:10])
             except ValueError:

@@ -1,0 +1,179 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from contract.errors import FaultyTable
+from contract.frequency import Frequency
+from model.config import DataConfig
+from model.preprocessing import read_table
+
+
+def stamps(frequency, n, start="2018-01-01"):
+    first = np.array([start], "M8[ms]")
+    return np.concatenate([first, Frequency.parse(frequency).following(first, n - 1)])
+
+
+@pytest.fixture
+def write(tmp_path):
+    """write(date=..., OT=...): the columns given in the place of those of a sound table, as a CSV's path."""
+
+    def write(**columns):
+        table = {"date": stamps("h", 30), "OT": np.arange(30.0), "p/q": np.arange(30)} | columns
+        pd.DataFrame(table).to_csv(tmp_path / "table.csv", index=False)
+        return tmp_path / "table.csv"
+
+    return write
+
+
+def faults(path, config=None):
+    with pytest.raises(FaultyTable) as caught:
+        read_table(path, config or DataConfig())
+    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize("frequency", ["s", "5min", "15min", "h", "2h", "D", "B", "W", "M", "3M"])
+def test_infers_the_frequency(write, frequency):
+    table = read_table(write(date=stamps(frequency, 30)), DataConfig())
+    assert str(table.frequency) == frequency
+    np.testing.assert_array_equal(table.times, stamps(frequency, 30))
+    assert table.times.dtype == np.dtype("M8[ms]")
+
+
+@pytest.mark.parametrize("start", ["2019-10-31", "2019-10-30", "2019-12-31T06:00"])
+def test_month_ends_are_months(write, start):
+    assert str(read_table(write(date=stamps("M", 30, start)), DataConfig()).frequency) == "M"
+
+
+@pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+@pytest.mark.parametrize("kind", [int, float])
+def test_epoch_columns(write, unit, per_second, kind):
+    seconds = stamps("h", 30).astype("M8[s]").astype(np.int64)
+    table = read_table(write(date=(seconds * per_second).astype(kind)), DataConfig())
+    np.testing.assert_array_equal(table.times, stamps("h", 30))
+
+
+@pytest.mark.parametrize(
+    "write_stamp",
+    [
+        "{0:%Y-%m-%dT%H:%M:%S}",
+        "{0:%Y-%m-%d %H:%M}",
+        "{0:%m/%d/%Y %H:%M}",
+        "{0.month}/{0.day}/{0.year} {0.hour}:{0:%M}",
+        "{0:%d %b %Y %H:%M}",
+        "{0:%Y-%m-%dT%H:%M:%S}Z",
+        "{0:%Y-%m-%dT%H:%M:%S}+02:00",
+    ],
+)
+def test_forms_of_timestamps_and_a_zone_keeps_its_wall_clock(write, write_stamp):
+    texts = [write_stamp.format(stamp) for stamp in stamps("h", 30).tolist()]
+    np.testing.assert_array_equal(read_table(write(date=texts), DataConfig()).times, stamps("h", 30))
+
+
+def test_takes_every_number_column_in_the_table_s_order(write):
+    table = read_table(write(station=["A"] * 30, flag=[1] * 30), DataConfig())
+    assert table.columns == ("OT", "p/q", "flag")
+    np.testing.assert_array_equal(table.values[:, 0], np.arange(30))
+    assert table.values.dtype == np.float64
+    assert len(table.sha256) == 64
+
+
+def test_takes_the_columns_asked_for_in_the_order_asked_for(write):
+    table = read_table(write(OT=np.arange(30) * 2), DataConfig(columns=("p/q", "OT")))
+    assert table.columns == ("p/q", "OT")
+    np.testing.assert_array_equal(table.values, np.arange(30)[:, None] * [1, 2])
+
+
+def test_the_time_column_may_be_anywhere_and_of_any_name(tmp_path):
+    frame = pd.DataFrame({"station": ["A"] * 30, "OT": range(30), "measured at": stamps("h", 30)})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert read_table(tmp_path / "t.csv", DataConfig()).columns == ("OT",)
+    assert read_table(tmp_path / "t.csv", DataConfig(time_column="measured at")).columns == ("OT",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "pointer", "message"),
+    [
+        (
+            {"date": np.delete(stamps("h", 31), 7)},
+            "/date/7",
+            "expected one row every h, came 2018-01-01T08:00:00.000 after 2018-01-01T06:00:00.000 (1 gaps)",
+        ),
+        (
+            {"date": stamps("h", 30)[[0, 1, 2, 2, *range(4, 30)]]},
+            "/date/3",
+            "expected increasing timestamps, came 2018-01-01T02:00:00.000 after 2018-01-01T02:00:00.000 (1 such rows)",
+        ),
+        (
+            {"date": stamps("h", 30)[[*range(10), 12, 11, 10, *range(13, 30)]]},
+            "/date/11",
+            "expected increasing timestamps, came 2018-01-01T11:00:00.000 after 2018-01-01T12:00:00.000 (2 such rows)",
+        ),
+        ({"date": ["2018-01-01", "soon"] * 15}, "/date", "expected timestamps of one form: "),
+        ({"date": [*map(str, stamps("h", 29)), None]}, "/date/29", "expected a timestamp, came nothing"),
+        ({"date": [*(1514764800.0 + 3600 * np.arange(29)), np.nan]}, "/date/29", "expected a timestamp, came nothing"),
+        ({"date": np.arange(1990, 2020)}, "/date", "expected timestamps or epoch numbers, came numbers up to 2019"),
+        ({"date": ["2018-01-01T00:00+01:00", "2018-01-01T01:00+02:00"] * 15}, "/date", "expected timestamps of one"),
+        ({"OT": [*range(29), "x"]}, "/OT/29", "expected a number, came 'x' (1 such rows)"),
+        ({"OT": [0, "x", "", *range(27)]}, "/OT/1", "expected a number, came 'x' (2 such rows)"),
+        ({"OT": [*range(28), np.nan, np.nan]}, "/OT/28", "expected a number, came nan (2 such rows)"),
+        ({"OT": [np.inf, *range(29)]}, "/OT/0", "expected a number, came inf (1 such rows)"),
+        ({"p/q": [*range(29), "x"]}, "/p~1q/29", "expected a number, came 'x' (1 such rows)"),
+        ({"OT": [np.nan] * 30}, "/OT/0", "expected a number, came nan (30 such rows)"),
+        ({"OT": ["a"] * 30, "p/q": ["b"] * 30}, "", "expected at least one number column"),
+    ],
+)
+def test_names_each_kind_of_fault(write, columns, pointer, message):
+    ((came_pointer, came_message),) = faults(write(**columns))
+    assert came_pointer == pointer
+    assert came_message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("config", "pointer", "message"),
+    [
+        ({"columns": ("OT", "a/b")}, "/a~1b", "no such column; the table has date, OT, p/q"),
+        ({"time_column": "a/b"}, "/a~1b", "no such column; the table has date, OT, p/q"),
+        ({"frequency": "15min"}, "/date", "expected frequency 15min, came h"),
+        ({"columns": ("date",)}, "/date/0", "expected a number, came '2018-01-01 00:00:00' (30 such rows)"),
+    ],
+)
+def test_names_what_the_recipe_asks_for_in_vain(write, config, pointer, message):
+    assert faults(write(), DataConfig(**config)) == [(pointer, message)]
+
+
+def test_a_faulty_number_column_is_not_taken_for_timestamps(tmp_path):
+    pd.DataFrame({"OT": [*range(29), "x"], "date": stamps("h", 30)}).to_csv(tmp_path / "t.csv", index=False)
+    assert faults(tmp_path / "t.csv") == [("/OT/29", "expected a number, came 'x' (1 such rows)")]
+
+
+def test_lists_every_fault(write):
+    path = write(date=["2018-01-01", "soon"] * 15, OT=[*range(29), "x"], load=[np.nan, *range(29)])
+    assert [pointer for pointer, _ in faults(path)] == ["/OT/29", "/load/0", "/date"]
+    path = write(date=np.delete(stamps("h", 31), 7), OT=[*range(29), "x"])
+    assert [pointer for pointer, _ in faults(path)] == ["/OT/29", "/date/7"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", [("", "expected a CSV with a header: No columns to parse from file")]),
+        (b"\xff\xfe\x00", None),
+        (b"a,b\n1,2\n", [("", "expected a timestamp column, came a, b")]),
+        (b"OT,load\n", [("", "expected a timestamp column, came OT, load")]),
+        (b"date\n", None),
+        (b"date,OT\n", None),
+        (b"date,OT\n2018-01-01,1\n", [("/date", "expected at least 3 rows to infer a frequency, came 1")]),
+        (b'date,OT\n2018-01-01,1\n2018-01-02,"1\n', None),
+        (b"date,OT\n2018-01-01,1\n2018-01-02,1,2\n", None),
+    ],
+)
+def test_refuses_what_is_hardly_a_table(tmp_path, content, expected):
+    (tmp_path / "t.csv").write_bytes(content)
+    came = faults(tmp_path / "t.csv")
+    assert came
+    assert expected in (None, came)
+
+
+def test_says_which_file_cannot_be_read(tmp_path):
+    ((_, message),) = faults(tmp_path / "none.csv")
+    assert message == f"cannot read {tmp_path / 'none.csv'}: No such file or directory"
