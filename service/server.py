@@ -1,6 +1,7 @@
 """The process: uvicorn around the application, logs, and the welcome once it is ready."""
 
 import logging.config
+import signal
 import socket
 
 import uvicorn
@@ -35,6 +36,9 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=settings.keep_alive_s,
     )
     server = _Server(config, app)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn finishes what runs, then raises the signal again; having obeyed it, we exit with 0
+        signal.signal(number, lambda *_: None)
     server.run()
     if not server.started:
         raise NotReady(f"cannot listen on {settings.host}:{settings.port}; the log above says why")
