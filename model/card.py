@@ -47,6 +47,8 @@ def verdict(evaluation: Evaluation) -> str:
     scores = {name: score.mse for name, score in evaluation.scores.items()}
     model = scores.pop("model")
     best = min(scores, key=scores.__getitem__)
+    if scores[best] == 0:
+        return f"The best baseline, {best}, makes no error at all; the model's MSE is {model:.3g}."
     change = model / scores[best] - 1
     side = "lower" if change < 0 else "higher"
     return f"The model's MSE is {abs(change):.0%} {side} than that of the best baseline, {best}."

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import tempfile
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -81,21 +81,25 @@ def onnx_bytes(graph: ForecastGraph, spec: ForecastSpec) -> bytes:
     calendar = torch.zeros(2, spec.seq_len + spec.pred_len, len(spec.calendar))
     batch = torch.export.Dim("batch")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        path = Path(folder) / "graph.onnx"
-        torch.onnx.export(
+    with warnings.catch_warnings(action="ignore"):  # the exporter's own deprecations
+        program = torch.onnx.export(
             graph,
             (history, calendar),
-            path,
             input_names=["history", "calendar"],
             output_names=["forecast"],
             dynamic_shapes={"history": {0: batch}, "calendar": {0: batch}},
-            external_data=False,
             dynamo=True,
             verbose=False,
         )
-        return path.read_bytes()
+    return _without_traces(program.model_proto).SerializeToString()
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without the exporter's notes on each node: paths of this machine, and most of a small graph's bytes."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField("metadata_props")
+    return model
 
 
 def onnx_forecaster(content: bytes) -> Forecaster:
