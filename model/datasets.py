@@ -43,8 +43,9 @@ def split_rows(config: DataConfig, n_rows: int) -> dict[str, slice]:
     if config.borders:
         borders = config.borders
     else:
-        train, val, test = config.fractions
-        borders = (int(n_rows * train), int(n_rows * (train + val)), round(n_rows * (train + val + test)))
+        train, _, test = config.fractions
+        end = round(n_rows * sum(config.fractions))
+        borders = (int(n_rows * train), end - int(n_rows * test), end)  # rounded as the published splits are
     if borders[2] > n_rows:
         raise FaultyTable(
             [Fault("", f"expected at least {borders[2]} rows, as in the recipe's borders, came {n_rows}")]

@@ -1,6 +1,7 @@
 """A run directory: a recipe, what it made of its table, checkpoints and losses."""
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -38,7 +39,7 @@ def train(recipe: Recipe, table_path: Path, run: Path, *, resume: bool) -> None:
     """Train in `run`. Raises FaultyRecipe if that would overwrite or mix up another run."""
     if resume and not (run / LAST).exists():
         raise FaultyRecipe([Fault("", f"nothing to resume: {run} has no checkpoint")])
-    if resume and (run / RECIPE).read_text() != recipe.text:
+    if resume and (run / RECIPE).read_text(encoding="utf-8") != recipe.text:
         raise FaultyRecipe([Fault("", f"cannot resume: {run} was started with another recipe")])
     if not resume and (run / LAST).exists():
         raise FaultyRecipe([Fault("", f"{run} holds a run already: --resume it, or give another --run")])
@@ -49,7 +50,7 @@ def train(recipe: Recipe, table_path: Path, run: Path, *, resume: bool) -> None:
     if resume:
         _same_table(run, table)
     else:
-        (run / RECIPE).write_text(recipe.text)
+        (run / RECIPE).write_text(recipe.text, encoding="utf-8")
         saved = {"data_sha256": table.sha256, "date": date.today().isoformat(), "forecast": encode(spec)}
         (run / SPEC).write_text(json.dumps(saved, indent=1))
     model = build_model(recipe, spec)
@@ -65,7 +66,7 @@ def load_run(run: Path) -> TrainedRun:
     missing = [name for name in (RECIPE, SPEC, BEST, LOSSES) if not (run / name).exists()]
     if missing:
         raise FaultyRecipe([Fault("", f"{run} is not a trained run: it has no {', '.join(missing)}")])
-    recipe = parse_recipe((run / RECIPE).read_text())
+    recipe = parse_recipe((run / RECIPE).read_text(encoding="utf-8"))
     saved = json.loads((run / SPEC).read_text())
     spec, faults = decode(ForecastSpec, saved["forecast"], "/forecast")
     if spec is None:
@@ -96,7 +97,7 @@ def load_forecaster(path: Path) -> tuple[Recipe, ForecastSpec, Forecaster]:
 
 def _history(recipe: Recipe, losses: list[tuple[float, float]]) -> str:
     validation = [loss for _, loss in losses]
-    best = min(validation)
+    best = min(loss for loss in validation if not math.isnan(loss))
     return (
         f"{len(losses)} of at most {recipe.training.epochs} epochs, seed {recipe.seed}; "
         f"validation loss {best:.4f} at epoch {validation.index(best) + 1}"

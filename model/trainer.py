@@ -101,15 +101,15 @@ class Trainer:
         progress = self.progress
         progress.losses.append((train_loss, val_loss))
         improved = val_loss < progress.best
-        progress.best = min(val_loss, progress.best)
+        progress.best = val_loss if improved else progress.best
         progress.stale = 0 if improved else progress.stale + 1
         board.add_scalars("loss", {"train": train_loss, "validation": val_loss}, epoch)
         board.add_scalar("learning_rate", self.scheduler.get_last_lr()[0], epoch)
         print(f"epoch {epoch}: train {train_loss:.4f}  validation {val_loss:.4f}{'  best' if improved else ''}")
         if improved:
             save(self.model.state_dict(), self.run / BEST)
-        save(self._state(), self.run / LAST)
         (self.run / LOSSES).write_text(json.dumps(progress.losses))
+        save(self._state(), self.run / LAST)  # the last: a kill before it has the epoch done again, files and all
 
     def _state(self) -> dict[str, Any]:
         cuda = {"cuda_rng": torch.cuda.get_rng_state()} if self.device.type == "cuda" else {}
