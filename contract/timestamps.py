@@ -32,9 +32,8 @@ class Timestamps:
     def write(self, times: Times) -> list[str] | list[int]:
         """Other `times` of the same clock, in the same form."""
         if self.epoch is not None:
-            milliseconds = times.astype(np.int64)
-            numbers: list[int] = (milliseconds * _PER_SECOND[self.epoch] // 1000).tolist()
-            return numbers
+            # in Python's integers: nanoseconds times 1000 are more than 64 bits hold
+            return [time * _PER_SECOND[self.epoch] // 1000 for time in times.astype(np.int64).tolist()]
         suffix = ""
         if self.zone is not None:
             suffix = "Z" if self.zone == UTC else datetime.min.replace(tzinfo=self.zone).isoformat()[19:]
@@ -70,7 +69,8 @@ def parse_timestamps(stamps: Sequence[Any], pointer: str) -> Timestamps:
 
 
 def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
-    if _PLAIN.fullmatch("\n".join(stamps)):
+    lines = "\n".join(stamps)
+    if _PLAIN.fullmatch(lines) and lines.count("\n") == len(stamps) - 1:
         try:
             return Timestamps(np.array(stamps, "M8[ms]"), None)
         except ValueError:
@@ -106,12 +106,15 @@ def _unparsable(stamps: Sequence[str], pointer: str) -> list[Fault]:
 
 
 def _parse_numbers(stamps: Sequence[float], pointer: str) -> Timestamps:
-    largest = max(map(abs, stamps))
-    if not largest < 2**63:  # NaN and Infinity too
-        row = next(row for row, stamp in enumerate(stamps) if not abs(stamp) < 2**63)
-        raise FaultyInput([Fault(f"{pointer}/{row}", f"expected an epoch number, came {_shown(stamps[row])}")])
-    unit = epoch_unit(largest)
-    milliseconds = [int(stamp * 1000) // _PER_SECOND[unit] for stamp in stamps]
+    wrong = [
+        Fault(f"{pointer}/{row}", f"expected an epoch number, came {_shown(stamp)}")
+        for row, stamp in enumerate(stamps)
+        if not abs(stamp) < 2**63  # NaN too
+    ]
+    if wrong:
+        raise FaultyInput(wrong[:_SHOWN_FAULTS])
+    unit = epoch_unit(max(map(abs, stamps)))
+    milliseconds = [round(stamp * 1000) // _PER_SECOND[unit] for stamp in stamps]
     return Timestamps(np.array(milliseconds, np.int64).astype("M8[ms]"), UTC, unit)
 
 

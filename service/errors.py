@@ -3,16 +3,14 @@
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from contract.errors import BodyTooLarge, Fault, FaultyInput, FaultyRequest, NotReady, SeqcastError, UnknownModel
-from service.pointers import escape
+from service.schemas import faults_of
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +32,9 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_bug)
 
 
-def problem(status: int, detail: str, faults: Sequence[Fault] = ()) -> Response:
+def problem(
+    status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
+) -> Response:
     """`detail` in a sentence; `faults` with their pointers into the request."""
     phrase = HTTPStatus(status).phrase
     content = {
@@ -44,24 +44,7 @@ def problem(status: int, detail: str, faults: Sequence[Fault] = ()) -> Response:
         "detail": detail,
         "errors": [{"pointer": fault.pointer, "message": fault.message} for fault in faults[:SHOWN_FAULTS]],
     }
-    return Response(orjson.dumps(content), status, media_type="application/problem+json")
-
-
-def faults_of(error: ValidationError | RequestValidationError) -> list[Fault]:
-    """pydantic's errors, with JSON pointers and what came."""
-    details = error.errors() if isinstance(error, RequestValidationError) else error.errors(include_url=False)
-    return [Fault("".join(f"/{escape(str(part))}" for part in detail["loc"]), _message(detail)) for detail in details]
-
-
-def _message(detail: Mapping[str, Any]) -> str:
-    if detail["type"] == "missing":
-        return "required, but missing"
-    if detail["type"] == "extra_forbidden":
-        return "unknown field"
-    if detail["type"] == "json_invalid":
-        return f"expected JSON: {detail['msg']}"
-    came = repr(detail.get("input"))
-    return f"{detail['msg']}; came {came if len(came) <= 60 else came[:57] + '...'}"
+    return Response(orjson.dumps(content), status, headers, media_type="application/problem+json")
 
 
 def _on_seqcast_error(_: Request, error: Exception) -> Response:
@@ -76,7 +59,7 @@ def _on_seqcast_error(_: Request, error: Exception) -> Response:
 
 def _on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 what the handler is registered for
-    return _faulty(faults_of(error))
+    return _faulty(faults_of(error.errors()))
 
 
 def _faulty(faults: Sequence[Fault]) -> Response:
@@ -87,7 +70,7 @@ def _faulty(faults: Sequence[Fault]) -> Response:
 
 def _on_http_exception(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    return problem(error.status_code, str(error.detail))
+    return problem(error.status_code, str(error.detail), headers=error.headers)  # such as Allow of a 405
 
 
 def _on_bug(request: Request, error: Exception) -> Response:

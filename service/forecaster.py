@@ -12,8 +12,8 @@ from contract.forecast_window import ForecastWindow, forecast_window
 from contract.timestamps import Timestamps
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository
-from service.schemas import ForecastRequest
-from service.series import check_series
+from service.schemas import ForecastRequest, Series, read, shown
+from service.series import check_series, has_columns
 
 MOST_FAULTS = 1000
 """After so many no more are looked for: a hostile body could hold millions."""
@@ -48,8 +48,8 @@ class Forecasters:
         if len(candidates) > 1:
             candidates = [each for each in candidates if each.fits(request)]
         if len(candidates) != 1:
-            served = ", ".join(self._by_name)
-            raise FaultyRequest([Fault("/model", f"required, since the columns do not tell it; one of {served}")])
+            message = f"required, since the columns do not tell it; one of {', '.join(self._by_name)}"
+            raise FaultyRequest([Fault("/model", message), *_schema_faults(request)])
         return candidates[0]
 
     def faults(self, request: ForecastRequest) -> list[Fault]:
@@ -58,8 +58,10 @@ class Forecasters:
             self.choose(request).prepare(request)
         except FaultyInput as error:
             return list(error.faults)
-        except (UnknownModel, NotReady):
-            return []
+        except UnknownModel as error:
+            return [Fault("/model", str(error))]
+        except NotReady:
+            pass
         return []
 
 
@@ -74,8 +76,9 @@ class Forecaster:
         self._digits = 10.0 ** (5 - np.floor(np.log10(self.spec.scaler.std)))
 
     def fits(self, request: ForecastRequest) -> bool:
-        """Whether the first series has just this bundle's columns."""
-        return request.series[0].values.keys() == set(self.spec.columns)
+        """Whether a series has just this bundle's columns."""
+        some = (data for data in request.series[:MOST_FAULTS] if isinstance(data, dict))
+        return any(has_columns(data.get("values"), self.spec) for data in some)
 
     async def forecast(self, request: ForecastRequest, pool: RowPool) -> dict[str, Any]:
         """The answer, as ForecastResponse describes it. Raises FaultyRequest with every fault."""
@@ -85,6 +88,10 @@ class Forecaster:
             "calendar": np.stack([row.window.calendar for row in rows]),
         }
         outputs = await pool.run(self._session, inputs)
+        unbounded = np.flatnonzero(~np.isfinite(outputs["forecast"]).all(axis=(1, 2)))
+        if len(unbounded):
+            message = "expected values that a finite forecast follows from, came some far beyond any trained on"
+            raise FaultyRequest([Fault(f"/series/{index}/values", message) for index in unbounded])
         horizon = request.horizon or self.spec.pred_len
         return {
             "model": self.manifest.name,
@@ -97,14 +104,13 @@ class Forecaster:
         faults: list[Fault] = []
         rows: list[_Row] = []
         if request.horizon is not None and request.horizon > self.spec.pred_len:
-            faults.append(
-                Fault("/horizon", f"expected 1 to {self.spec.pred_len}, this model's reach, came {request.horizon}")
-            )
-        for index, series in enumerate(request.series):
+            came = shown(request.horizon)
+            faults.append(Fault("/horizon", f"expected 1 to {self.spec.pred_len}, this model's reach, came {came}"))
+        for index, data in enumerate(request.series):
             try:
-                checked = check_series(series, self.spec, f"/series/{index}")
+                checked = check_series(data, self.spec, f"/series/{index}")
                 window = forecast_window(checked.stamps.times, checked.values, self.spec)
-                rows.append(_Row(series.id, checked.stamps, window))
+                rows.append(_Row(checked.id, checked.stamps, window))
             except FaultyInput as error:
                 faults += error.faults
             if len(faults) > MOST_FAULTS:
@@ -126,6 +132,12 @@ class Forecaster:
             }
             for row, columns in zip(rows, rounded.transpose(0, 2, 1), strict=True)
         ]
+
+
+def _schema_faults(request: ForecastRequest) -> list[Fault]:
+    """What is wrong with the series whichever model they are for."""
+    some = enumerate(request.series[:MOST_FAULTS])
+    return [fault for index, data in some for fault in read(Series, data, f"/series/{index}")[1]]
 
 
 def sample_request(loaded: LoadedBundle) -> dict[str, Any]:

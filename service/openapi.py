@@ -6,10 +6,10 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.schemas import ForecastRequest, Problem
+from service.schemas import ForecastRequest, Problem, Series
 
 _REF = "#/components/schemas/{model}"
-_BODIES: tuple[type[BaseModel], ...] = (ForecastRequest,)
+_BODIES: tuple[type[BaseModel], ...] = (ForecastRequest, Series)
 
 
 def documented_body(schema: type[BaseModel]) -> dict[str, Any]:

@@ -1,49 +1,61 @@
-"""The JSON that comes in and goes out. Numbers and timestamps of a series are checked by the forecaster.
+"""The JSON that comes in and goes out. A request's series are checked by the forecaster, one by one.
 
-pydantic would check them one by one; a column of numbers is checked whole, and faults are counted there.
+pydantic would check numbers singly, where a column of them is checked whole; and it would collect every fault
+of a hostile body, which could hold millions: minutes and gigabytes.
 """
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
 
-Stamps = Annotated[
-    list[Any],
-    WithJsonSchema(
-        {
-            "type": "array",
-            "items": {"type": ["string", "number"]},
-            "description": "ISO 8601, with or without an offset, or epoch numbers; one kind throughout",
-        }
-    ),
-]
-Numbers = Annotated[
-    list[Any],
-    WithJsonSchema({"type": "array", "items": {"type": ["number", "null"]}, "description": "In the column's units"}),
-]
+from contract.errors import Fault
+from contract.pointers import escape
+
+T = TypeVar("T", bound=BaseModel)
+
+SHOWN_FAULTS = 100
+"""Faults listed for one object, one column or one timeline."""
+
+_STAMP = {"type": ["string", "number"]}
 
 
 class Strict(BaseModel):
-    """An unknown field is a typing mistake, and said to be one."""
+    """JSON's types are taken as they are: "24" is no 24, and true no 1."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Series(Strict):
     """One table: a row for each timestamp. `timestamps`, or `start` with the `frequency`."""
 
+    model_config = ConfigDict(json_schema_extra={"required": ["values"]})
+
     id: str | None = Field(None, description="Echoed in the answer")
-    timestamps: Stamps | None = None
-    start: str | int | float | None = Field(None, description="Timestamp of the first row")
-    frequency: str | None = Field(None, description="Distance of the rows, such as h, 15min, D", examples=["h"])
-    values: dict[str, Numbers] = Field(description="Rows by column name, in units, oldest first")
+    timestamps: Annotated[Any, WithJsonSchema({"type": "array", "items": _STAMP})] = Field(
+        None, description="ISO 8601, with or without an offset, or epoch numbers; one kind throughout"
+    )
+    start: Annotated[Any, WithJsonSchema(_STAMP)] = Field(None, description="Timestamp of the first row")
+    frequency: Annotated[Any, WithJsonSchema({"type": "string"})] = Field(
+        None, description="Distance of the rows, such as h, 15min, D", examples=["h"]
+    )
+    values: Annotated[
+        Any,
+        WithJsonSchema(
+            {"type": "object", "additionalProperties": {"type": "array", "items": {"type": ["number", "null"]}}}
+        ),
+    ] = Field(None, description="Rows by column name, in the column's units, oldest first")
+
+
+_SERIES = {"type": "array", "items": {"$ref": "#/components/schemas/Series"}, "minItems": 1}
 
 
 class ForecastRequest(Strict):
     """One series or thousands."""
 
     model: str | None = Field(None, description="Name, or name:version; may be left out if one model has these columns")
-    series: list[Series] = Field(min_length=1)
+    series: Annotated[list[Any], WithJsonSchema(_SERIES)] = Field(min_length=1)
     horizon: int | None = Field(None, ge=1, description="Steps to forecast; by default, the model's pred_len")
 
 
@@ -93,3 +105,41 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[ProblemFault] = []
+
+
+def read(schema: type[T], data: Any, pointer: str = "") -> tuple[T | None, list[Fault]]:
+    """What `data` has of `schema`, and what is wrong with it; None if what is right is not enough for the schema."""
+    if not isinstance(data, dict):
+        return None, [Fault(pointer, f"expected an object, came {shown(data)}")]
+    known = {name: data[name] for name in schema.model_fields if name in data}
+    unknown = [name for name in data if name not in known] if len(known) < len(data) else []
+    faults = [
+        Fault(f"{pointer}/{escape(name)}", f"unknown field; expected one of {', '.join(schema.model_fields)}")
+        for name in unknown[:SHOWN_FAULTS]
+    ]
+    try:
+        return schema.model_validate(known), faults
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    faults += faults_of(details, pointer)
+    wrong = {detail["loc"][0] for detail in details}
+    try:
+        return schema.model_validate({name: known[name] for name in known if name not in wrong}), faults
+    except ValidationError:
+        return None, faults
+
+
+def faults_of(details: Sequence[ErrorDetails], pointer: str = "") -> list[Fault]:
+    """pydantic's errors, with JSON pointers and what came."""
+    faults = []
+    for detail in details:
+        missing = detail["type"] == "missing"
+        message = "required, but missing" if missing else f"{detail['msg']}; came {shown(detail['input'])}"
+        faults.append(Fault(pointer + "".join(f"/{escape(str(part))}" for part in detail["loc"]), message))
+    return faults
+
+
+def shown(value: object) -> str:
+    """`value` in a message: on a line, and short."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -12,43 +12,44 @@ from numpy.typing import NDArray
 from contract.errors import Fault, FaultyInput
 from contract.frequency import Frequency
 from contract.manifest import ForecastSpec
+from contract.pointers import escape
 from contract.timestamps import Timestamps, parse_timestamps
-from service.pointers import escape
-from service.schemas import Series
-
-SHOWN_FAULTS = 100
-"""Faults listed for one column or one timeline; a hostile body could hold millions."""
+from service.schemas import SHOWN_FAULTS, Series, read, shown
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedSeries:
     """Rows one frequency apart, with a finite number in every column."""
 
+    id: str | None
     stamps: Timestamps
     values: NDArray[np.float64]  # (L, C), in units, columns in the bundle's order
 
 
-def check_series(series: Series, spec: ForecastSpec, pointer: str) -> CheckedSeries:
-    """Raises FaultyInput with every fault of this series; `pointer` is where it is in the request."""
-    faults: list[Fault] = []
+def check_series(data: Any, spec: ForecastSpec, pointer: str) -> CheckedSeries:
+    """`data` as it came, at `pointer` in the request. Raises FaultyInput with every fault of this series."""
+    series, faults = read(Series, data, pointer)
+    if series is None:
+        raise FaultyInput(faults)
     values = _values(series, spec)
     if values is None:
         faults += _value_faults(series, spec, f"{pointer}/values")
+    faults += _frequency_faults(series, spec.step, f"{pointer}/frequency")
     try:
         stamps = _stamps(series, spec.step, pointer)
     except FaultyInput as error:
         faults += error.faults
     if faults or values is None:
         raise FaultyInput(faults)
-    return CheckedSeries(stamps, values)
+    return CheckedSeries(series.id, stamps, values)
 
 
 def _values(series: Series, spec: ForecastSpec) -> NDArray[np.float64] | None:
     """The columns in the bundle's order (L, C), or None if anything is wrong with them."""
-    if series.values.keys() != set(spec.columns):
+    if not has_columns(series.values, spec):
         return None
     columns = [series.values[name] for name in spec.columns]
-    if len(set(map(len, columns))) != 1 or len(columns[0]) < spec.seq_len:
+    if set(map(type, columns)) != {list} or len(set(map(len, columns))) != 1 or len(columns[0]) < spec.seq_len:
         return None
     # by type, since numpy would take "1.5", true and null for numbers
     if not set(map(type, chain.from_iterable(columns))) <= {float, int}:
@@ -60,17 +61,27 @@ def _values(series: Series, spec: ForecastSpec) -> NDArray[np.float64] | None:
     return values.T if np.isfinite(values).all() else None
 
 
+def has_columns(values: Any, spec: ForecastSpec) -> bool:
+    """Whether `values` has just the columns of the bundle."""
+    return isinstance(values, dict) and values.keys() == set(spec.columns)
+
+
 def _value_faults(series: Series, spec: ForecastSpec, pointer: str) -> Iterator[Fault]:
     given = series.values
+    if not isinstance(given, dict):
+        yield Fault(pointer, f"expected an object with the columns {', '.join(spec.columns)}, came {shown(given)}")
+        return
     for name in islice((name for name in given if name not in spec.columns), SHOWN_FAULTS):
         yield Fault(f"{pointer}/{escape(name)}", f"unknown column; expected {', '.join(spec.columns)}")
     for name in spec.columns:
         if name not in given:
             yield Fault(f"{pointer}/{escape(name)}", "required column, but missing")
-    lengths = {name: len(given[name]) for name in spec.columns if name in given}
+        elif not isinstance(given[name], list):
+            yield Fault(f"{pointer}/{escape(name)}", f"expected a list of numbers, came {shown(given[name])}")
+    lengths = {name: len(given[name]) for name in spec.columns if isinstance(given.get(name), list)}
     if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        yield Fault(pointer, f"expected columns of one length, came {shown}")
+        came = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        yield Fault(pointer, f"expected columns of one length, came {came}")
     elif lengths and min(lengths.values()) < spec.seq_len:
         yield Fault(pointer, f"expected at least {spec.seq_len} rows, came {min(lengths.values())}")
     for name in lengths:
@@ -80,33 +91,51 @@ def _value_faults(series: Series, spec: ForecastSpec, pointer: str) -> Iterator[
 def _not_numbers(column: Sequence[Any], pointer: str) -> Iterator[Fault]:
     for row, value in enumerate(column):
         if type(value) not in (int, float) or not abs(value) <= float_info.max:
-            came = "null: missing values are not filled" if value is None else repr(value)[:60]
+            came = "null: missing values are not filled" if value is None else shown(value)
             yield Fault(f"{pointer}/{row}", f"expected a finite number, came {came}")
 
 
 def _stamps(series: Series, step: Frequency, pointer: str) -> Timestamps:
     """The timestamp of every row. Raises FaultyInput unless they are one `step` apart."""
-    length = max(map(len, series.values.values()), default=0)
-    faults = list(_frequency_faults(series, step, f"{pointer}/frequency"))
+    columns = series.values.values() if isinstance(series.values, dict) else ()
+    length = max((len(column) for column in columns if isinstance(column, list)), default=None)
     if series.timestamps is not None and series.start is None:
-        if len(series.timestamps) != length:
-            message = f"expected a timestamp for each of {length} rows, came {len(series.timestamps)}"
-            faults.append(Fault(f"{pointer}/timestamps", message))
-        stamps = parse_timestamps(series.timestamps, f"{pointer}/timestamps")
-        faults += _uneven(stamps, step, f"{pointer}/timestamps")
-    elif series.start is not None and series.timestamps is None and series.frequency is not None:
-        first = parse_timestamps([series.start], f"{pointer}/start")
-        rest = step.following(first.times, max(length - 1, 0))
-        stamps = Timestamps(np.concatenate([first.times, rest]), first.zone, first.epoch)
-    else:
-        faults.append(Fault(pointer, "expected timestamps, or start and frequency, and not both"))
+        return _listed(series.timestamps, length, step, f"{pointer}/timestamps")
+    if series.start is not None and series.timestamps is None and series.frequency is not None:
+        return _counted(series.start, length or 1, step, f"{pointer}/start")
+    raise FaultyInput([Fault(pointer, "expected timestamps, or start and frequency, and not both")])
+
+
+def _listed(given: Any, length: int | None, step: Frequency, pointer: str) -> Timestamps:
+    if not isinstance(given, list):
+        raise FaultyInput([Fault(pointer, f"expected a list of timestamps, came {shown(given)}")])
+    faults = []
+    if length is not None and len(given) != length:
+        faults.append(Fault(pointer, f"expected a timestamp for each of {length} rows, came {len(given)}"))
+    try:
+        stamps = parse_timestamps(given, pointer)
+        faults += _uneven(stamps, step, pointer)
+    except FaultyInput as error:
+        faults += error.faults
     if faults:
         raise FaultyInput(faults)
     return stamps
 
 
+def _counted(start: Any, length: int, step: Frequency, pointer: str) -> Timestamps:
+    try:
+        first = parse_timestamps([start], "")
+    except FaultyInput as error:
+        raise FaultyInput([Fault(pointer, fault.message) for fault in error.faults]) from None
+    times = np.concatenate([first.times, step.following(first.times, length - 1)])
+    return Timestamps(times, first.zone, first.epoch)
+
+
 def _frequency_faults(series: Series, step: Frequency, pointer: str) -> Iterator[Fault]:
     if series.frequency is None:
+        return
+    if not isinstance(series.frequency, str):
+        yield Fault(pointer, f"expected {step}, this model's frequency, came {shown(series.frequency)}")
         return
     try:
         came = Frequency.parse(series.frequency)
@@ -118,16 +147,23 @@ def _frequency_faults(series: Series, step: Frequency, pointer: str) -> Iterator
 
 
 def _uneven(stamps: Timestamps, step: Frequency, pointer: str) -> Iterator[Fault]:
-    """Rows out of order, twice, or not one `step` after the row before."""
-    breaks = step.breaks(stamps.times)
+    """Another frequency than `step`; rows out of order, twice, or not one frequency after the row before."""
+    times = stamps.times
+    breaks = step.breaks(times)
     if not len(breaks):
         return
-    distances = np.diff(stamps.times)
-    if len(breaks) == len(distances) > 1 and (distances == distances[0]).all() and distances[0].astype(int) > 0:
-        yield Fault(pointer, f"expected rows {step} apart, this model's frequency, came {distances[0]} apart")
-        return
+    try:
+        came = Frequency.infer(times)
+    except ValueError:
+        came = step
+    if came != step and len(came.breaks(times)) < len(breaks):
+        yield Fault(pointer, f"expected {step}, this model's frequency, came {came}")
+        step, breaks = came, came.breaks(times)
     for row in breaks[:SHOWN_FAULTS]:
-        before, this = stamps.write(stamps.times[row - 1 : row + 1])
-        distance = distances[row - 1].astype(int)
-        kind = "a gap" if distance > 0 else "a duplicate" if distance == 0 else "a step back"
-        yield Fault(f"{pointer}/{row}", f"expected {step} after {before}, came {this}: {kind}")
+        before, this = times[row - 1 : row + 1]
+        due = step.following(times[row - 1 : row], 1)[0]
+        kind = "a step back" if this < before else "a duplicate" if this == before else "a gap"
+        if before < this < due:
+            kind = "too early"
+        shown_before, shown_this = stamps.write(times[row - 1 : row + 1])
+        yield Fault(f"{pointer}/{row}", f"expected {step} after {shown_before}, came {shown_this}: {kind}")

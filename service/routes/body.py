@@ -5,11 +5,11 @@ from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import from_json
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
-from service.errors import faults_of
+from service.schemas import read
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -35,25 +35,15 @@ def parse(schema: type[T], body: bytes, examine: Callable[[T], list[Fault]]) -> 
     so that a client need not mend one kind to hear of the other.
     """
     try:
-        return schema.model_validate_json(body)
-    except ValidationError as error:
-        rest = _without_faulty_fields(schema, body, error)
-        raise FaultyRequest([*faults_of(error), *(examine(rest) if rest else ())]) from None
-
-
-def _without_faulty_fields(schema: type[T], body: bytes, error: ValidationError) -> T | None:
-    """What is left without the fields that are wrong, or None if it is not enough for the schema."""
-    try:
         data = from_json(body)
-        for detail in error.errors(include_url=False):
-            *path, field = detail["loc"]
-            owner = data
-            for part in path:
-                owner = owner[part]
-            owner.pop(field)
-        return schema.model_validate(data)
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
+    except ValueError as error:
+        raise FaultyRequest([Fault("", f"expected JSON: {error}")]) from None
+    request, faults = read(schema, data)
+    if request is not None and not faults:
+        return request
+    told = {fault.pointer for fault in faults}
+    more = examine(request) if request is not None else []
+    raise FaultyRequest([*faults, *(fault for fault in more if fault.pointer not in told)])
 
 
 def json_response(content: Any) -> Response:
