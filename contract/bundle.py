@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import FaultyManifest, MissingFile, WrongHash
+from contract.errors import FaultyManifest, MissingFile, UnusableFile, WrongHash
 from contract.manifest import Manifest
 
 MANIFEST = "manifest.json"
@@ -31,20 +32,23 @@ class Bundle:
         return self.path / self.manifest.graphs[name].file
 
     def card(self) -> str:
-        return (self.path / CARD).read_text()
+        return (self.path / CARD).read_text(encoding="utf-8", errors="replace")
 
     def golden(self) -> dict[str, NDArray[np.generic]]:
-        """The tensors of golden.npz by name: inputs and the outputs that they gave at export."""
-        with np.load(self.path / GOLDEN, allow_pickle=False) as arrays:
-            return dict(arrays)
+        """The tensors of golden.npz by name: inputs and the outputs that they gave at export.
+
+        Raises UnusableFile if that is no file of arrays.
+        """
+        try:
+            with np.load(self.path / GOLDEN, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+            raise UnusableFile(f"{GOLDEN} is no file of arrays: {error}") from error
 
 
 def read_bundle(path: Path) -> Bundle:
     """Raises a BundleError that says what is wrong with the bundle at `path`."""
-    try:
-        manifest = Manifest.from_json((path / MANIFEST).read_bytes())
-    except FileNotFoundError as error:
-        raise MissingFile(f"{MANIFEST} is missing") from error
+    manifest = Manifest.from_json(_read(path / MANIFEST))
     if (manifest.name, str(manifest.version)) != (path.parent.name, path.name):
         raise FaultyManifest(
             f"expected {path.parent.name}/{path.name} as in its path, came {manifest.name}/{manifest.version}"
@@ -53,13 +57,19 @@ def read_bundle(path: Path) -> Bundle:
     if unlisted:
         raise FaultyManifest(f"expected a sha256 in files for {', '.join(sorted(unlisted))}")
     for file, expected in manifest.files.items():
-        try:
-            came = hashlib.sha256((path / file).read_bytes()).hexdigest()
-        except FileNotFoundError as error:
-            raise MissingFile(f"{file} is missing") from error
+        came = hashlib.sha256(_read(path / file)).hexdigest()
         if came != expected:
             raise WrongHash(f"{file}: expected sha256 {expected}, came {came}")
     return Bundle(path, manifest)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingFile(f"{path.name} is missing") from error
+    except OSError as error:
+        raise UnusableFile(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def write_bundle(root: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:

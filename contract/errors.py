@@ -4,7 +4,8 @@ SeqcastError
 ├── FaultyInput             holds every fault found, not the first alone
 │   ├── FaultyRequest       a request's content: what a client can mend
 │   ├── FaultyTable         a training table
-│   └── FaultyRecipe        a recipe file
+│   ├── FaultyRecipe        a recipe file
+│   └── FaultySettings      the service's settings
 ├── UnknownModel            no such model, or no such version of it
 ├── BodyTooLarge            a request body over the limit
 ├── BundleError             a bundle that must not be served
@@ -12,6 +13,7 @@ SeqcastError
 │   ├── NewerFormat
 │   ├── MissingFile
 │   ├── WrongHash
+│   ├── UnusableFile        a file has the hash listed, but is not what it should be
 │   └── WrongAnswer         the graph does not give its golden outputs
 ├── NotReady                the service has nothing sound to serve with
 ├── ExportRefused           torch and ONNX Runtime disagree
@@ -90,6 +92,10 @@ class MissingFile(BundleError):
 
 class WrongHash(BundleError):
     """A file is not the one that the manifest lists."""
+
+
+class UnusableFile(BundleError):
+    """A file cannot be read, or has the hash listed and is not what it should be."""
 
 
 class WrongAnswer(BundleError):

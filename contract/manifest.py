@@ -65,6 +65,18 @@ class ForecastSpec:
     def step(self) -> Frequency:
         return Frequency.parse(self.frequency)
 
+    def graph(self, file: str) -> Graph:
+        """What the graph takes and gives: units in, units out; scaling is its own work."""
+        columns, features = len(self.columns), len(self.calendar)
+        return Graph(
+            file,
+            inputs=(
+                Tensor("history", "float64", (None, self.seq_len, columns)),
+                Tensor("calendar", "float32", (None, self.seq_len + self.pred_len, features)),
+            ),
+            outputs=(Tensor("forecast", "float64", (None, self.pred_len, columns)),),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -93,6 +105,9 @@ class Manifest:
         for file in self.files:
             if not NAME.fullmatch(file):
                 raise ValueError(f"expected plain file names, came {file!r}")
+        graph = self.graphs.get("forecast")
+        if graph is None or graph != self.forecast.graph(graph.file):
+            raise ValueError(f"expected a graph forecast such as {self.forecast.graph('forecast.onnx')}, came {graph}")
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":

@@ -24,7 +24,9 @@ class Settings(BaseSettings):
     threads: int | None = Field(
         None, ge=1, description="Rows computed at a time; by default, the CPUs that this process may use"
     )
-    max_body_mib: float = Field(64, gt=0, description="Largest request body, in MiB; more gets 413")
+    max_body_mib: float = Field(
+        64, gt=0, allow_inf_nan=False, description="Largest request body, in MiB; more gets 413"
+    )
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
     )

@@ -43,9 +43,12 @@ class RowPool:
                 chunk = {name: tensor[start : start + size] for name, tensor in inputs.items()}
                 results[start] = await loop.run_in_executor(self._executor, session.run, chunk)
 
-        async with asyncio.TaskGroup() as lanes:
-            for _ in range(min(self.threads, len(starts))):
-                lanes.create_task(lane())
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(min(self.threads, len(starts))):
+                    lanes.create_task(lane())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None  # as one row would: the caller need not know of lanes
         return {name: np.concatenate([results[start][name] for start in starts]) for name in results[0]}
 
     def close(self) -> None:

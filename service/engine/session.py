@@ -1,17 +1,22 @@
 """ONNX Runtime, and nothing else of the service imports it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as _native
 
-from contract.errors import NotReady
+from contract.errors import NotReady, UnusableFile, WrongAnswer
+from contract.manifest import Graph
 
 Arrays = Mapping[str, NDArray[Any]]
 Device = Literal["cpu", "cuda"]
+_DTYPES = {"tensor(double)": "float64", "tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
+# ONNX Runtime's errors have no base of their own
+_FAILURES = tuple(each for each in vars(_native).values() if isinstance(each, type) and issubclass(each, Exception))
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
@@ -23,7 +28,10 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
 
 
 class Session:
-    """One graph, ready to run. Safe to call from many threads; the GIL is free while it computes."""
+    """One graph, ready to run. Safe to call from many threads; the GIL is free while it computes.
+
+    Raises UnusableFile if `path` is no graph that this ONNX Runtime can run.
+    """
 
     def __init__(self, path: Path, device: Device) -> None:
         options = onnxruntime.SessionOptions()
@@ -33,7 +41,10 @@ class Session:
         providers = ["CPUExecutionProvider"]
         if device == "cuda":
             providers.insert(0, "CUDAExecutionProvider")
-        self._session = onnxruntime.InferenceSession(path, options, providers=providers)
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=providers)
+        except _FAILURES as error:
+            raise UnusableFile(f"{path.name}: ONNX Runtime cannot load it: {error}") from error
         if device == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise NotReady("ONNX Runtime could not start CUDA and fell back to the CPU; its log says why")
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -41,6 +52,30 @@ class Session:
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Tensors by name, each with the same number of rows B -> the outputs by name, B rows each."""
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+
+    def replay(self, graph: Graph, golden: Arrays) -> None:
+        """Run on golden inputs. Raises UnusableFile if this is not `graph`, WrongAnswer if it answers otherwise."""
+        came = _signature(self._session.get_inputs()), _signature(self._session.get_outputs())
+        expected = tuple(
+            [(each.name, each.dtype, each.shape[1:]) for each in side] for side in (graph.inputs, graph.outputs)
+        )
+        if came != expected:
+            raise UnusableFile(f"{graph.file}: expected a graph of {expected}, came one of {came}")
+        missing = [each.name for each in (*graph.inputs, *graph.outputs) if each.name not in golden]
+        if missing:
+            raise UnusableFile(f"expected golden vectors {', '.join(missing)}, came {', '.join(golden)}")
+        try:
+            answer = self.run({each.name: golden[each.name] for each in graph.inputs})
+        except _FAILURES as error:
+            raise UnusableFile(f"{graph.file} cannot run on its golden inputs: {error}") from error
+        wrong = differ(answer, {each.name: golden[each.name] for each in graph.outputs})
+        if wrong:
+            raise WrongAnswer(f"{graph.file} on its golden inputs: {wrong}")
+
+
+def _signature(arguments: Sequence[onnxruntime.NodeArg]) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Name, type and shape of a row of each, as a manifest has them."""
+    return [(each.name, _DTYPES.get(each.type, each.type), tuple(each.shape[1:])) for each in arguments]
 
 
 def differ(came: Arrays, expected: Arrays, tolerance: float = 1e-3) -> str | None:
