@@ -91,7 +91,7 @@ def import_informer2020(checkpoint: Path, table_path: Path, bundles: Path, wishe
     weights = convert_weights(state)
     config, n_columns, n_features = configured(settings, weights)
     table = read_table(table_path, DataConfig())
-    table = _in_weights_order(table, str(settings.get("data")), wishes.target)
+    table = _in_weights_order(table, settings.get("data"), wishes.target)
     _check_table(table, n_columns, n_features)
     recipe = parse_recipe(_recipe_text(settings, config, table, table_path, wishes))
     spec = forecast_spec(recipe, table)
@@ -208,7 +208,7 @@ def _layers(stack: str, weights: Mapping[str, Tensor]) -> int:
     return len({name.split(".")[1] for name in weights if re.match(rf"{stack}\.\d+\.", name)})
 
 
-def _in_weights_order(table: Table, data: str, target: str | None) -> Table:
+def _in_weights_order(table: Table, data: str | None, target: str | None) -> Table:
     if target is not None and target not in table.columns:
         message = f"no such number column; the table has {', '.join(table.columns)}"
         raise FaultyTable([Fault(f"/{target}", message)])
@@ -240,7 +240,7 @@ def _recipe_text(
     settings: Mapping[str, Any], config: InformerConfig, table: Table, table_path: Path, wishes: Wishes
 ) -> str:
     data: dict[str, Any] = {"frequency": str(table.frequency), "columns": table.columns}
-    borders = wishes.borders or (() if wishes.fractions else _BORDERS.get(str(settings.get("data")), ()))
+    borders = wishes.borders or (() if wishes.fractions else _BORDERS.get(settings.get("data"), ()))
     if borders:
         data["borders"] = borders
     else:

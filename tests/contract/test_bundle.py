@@ -32,9 +32,11 @@ def test_reads_what_it_writes(tmp_path, written, manifest):
 
 
 def test_golden_vectors_come_back_by_name(tmp_path, manifest):
-    np.savez(tmp_path / GOLDEN, history=np.ones(3), times=np.array(["2020-01-01"], "M8[ms]"))
+    tensors = {"history": np.ones((1, 4, 2)), "calendar": np.ones((1, 6, 4)), "forecast": np.ones((1, 2, 2))}
+    np.savez(tmp_path / GOLDEN, **tensors, times=np.array(["2020-01-01"], "M8[ms]"))
     golden = write_bundle(tmp_path, manifest, {**FILES, GOLDEN: (tmp_path / GOLDEN).read_bytes()}).golden()
-    np.testing.assert_array_equal(golden["history"], np.ones(3))
+    assert golden.keys() == {*tensors, "times"}
+    np.testing.assert_array_equal(golden["history"], np.ones((1, 4, 2)))
     assert golden["times"].dtype == np.dtype("M8[ms]")
 
 
