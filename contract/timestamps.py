@@ -114,7 +114,8 @@ def _parse_numbers(stamps: Sequence[float], pointer: str) -> Timestamps:
     if wrong:
         raise FaultyInput(wrong[:_SHOWN_FAULTS])
     unit = epoch_unit(max(map(abs, stamps)))
-    milliseconds = [round(stamp * 1000) // _PER_SECOND[unit] for stamp in stamps]
+    # the nearest, since a double of nanoseconds or of seconds with decimals is a little off
+    milliseconds = [round(stamp * 1000 / _PER_SECOND[unit]) for stamp in stamps]
     return Timestamps(np.array(milliseconds, np.int64).astype("M8[ms]"), UTC, unit)
 
 
