@@ -27,6 +27,7 @@ def test_reads_what_it_writes(tmp_path, written, manifest):
     assert read_bundle(written.path) == written
     assert replace(written.manifest, files={}) == manifest
     assert {path.name for path in written.path.iterdir()} == {*FILES, MANIFEST}
+    assert [path.name for path in written.path.parent.iterdir()] == ["1"]
     assert written.graph("forecast").read_bytes() == b"graph"
     assert written.card() == "# card"
 

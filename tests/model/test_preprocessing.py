@@ -142,7 +142,8 @@ def test_names_what_the_recipe_asks_for_in_vain(write, config, pointer, message)
 
 
 def test_a_faulty_number_column_is_not_taken_for_timestamps(tmp_path):
-    pd.DataFrame({"OT": [*range(29), "x"], "date": stamps("h", 30)}).to_csv(tmp_path / "t.csv", index=False)
+    years = [*range(1990, 2019), "x"]
+    pd.DataFrame({"OT": years, "date": stamps("h", 30)}).to_csv(tmp_path / "t.csv", index=False)
     assert faults(tmp_path / "t.csv") == [("/OT/29", "expected a number, came 'x' (1 such rows)")]
 
 
