@@ -1,0 +1,111 @@
+"""Bodies that are too large, no JSON, or no text."""
+
+import json
+
+import pytest
+
+from service.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected JSON: EOF while parsing a value"),
+        (b"   ", "expected JSON: EOF while parsing a value"),
+        (b"{", "expected JSON: EOF while parsing an object"),
+        (b"series=1", "expected JSON: expected value"),
+        (b"{'series': []}", "expected JSON: key must be a string"),
+        (b'{"series": []} x', "expected JSON: trailing characters"),
+        (b'{"series": [1,]}', "expected JSON: trailing comma"),
+        (b"[" * 100_000, "expected JSON: recursion limit exceeded"),
+        (b'{"a":' * 100_000, "expected JSON: recursion limit exceeded"),
+        (b'{"model": "\xff\xfe"}', "expected JSON: invalid unicode code point"),
+        ("{}".encode("utf-16"), "expected JSON: expected value"),
+        (b"\xef\xbb\xbf{}", "expected JSON: expected value"),
+        (b"\x00", "expected JSON: expected value"),
+        (b'{"model": "a\x00b"}', "expected JSON: "),
+        (rb'{"series": [{"id": "\ud800", "values": {}}]}', "expected JSON: "),
+        (rb'{"series": [{"values": {"\udc00": [1]}}]}', "expected JSON: "),
+        (rb'{"series": [{"values": {"a": [1]}, "\udc00\ud800": 1}]}', "expected JSON: "),
+        (b'{"horizon": ' + b"1" * 5000 + b"}", "expected JSON: number out of range"),
+        (b'{"horizon": 01}', "expected JSON: "),
+        (b"\x1f\x8b\x08\x00", "expected JSON: expected value"),
+    ],
+)
+def test_what_is_no_json_is_a_fault_of_the_whole(client, content, message):
+    faults = client.faults(content)
+    assert set(faults) == {""}
+    assert faults[""].startswith(message)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "true", "1", '"x"', "[{}]", "NaN"])
+def test_json_that_is_no_object_is_a_fault_of_the_whole(client, content):
+    came = {"null": "None", "true": "True", '"x"': "'x'", "NaN": "nan"}.get(content, content)
+    assert client.faults(content.encode()) == {"": f"expected an object, came {came}"}
+
+
+def test_deep_nesting_short_of_the_limit_is_shown_shortened(client, body):
+    text = json.dumps(body).replace('"one"', "[" * 150 + "]" * 150)
+    assert client.faults(text.encode()) == {"/series/0/id": f"Input should be a valid string; came {'[' * 57}..."}
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\U0001f600", "\x1b[31m", "'\"\\", "", "日本語", "\u2028", "~1/~0"])
+def test_any_text_is_echoed_or_named(client, body, text):
+    body["series"][0]["id"] = text
+    assert client.forecast(body)["forecasts"][0]["id"] == text
+    body["series"][0]["values"][text] = [1.0] * 96
+    pointer = "/series/0/values/" + text.replace("~", "~0").replace("/", "~1")
+    assert client.faults(body) == {pointer: "unknown column; expected load, temp, wind/gust~max"}
+
+
+def test_of_a_key_that_comes_twice_the_last_one_counts(client, body):
+    text = json.dumps(body).replace('"id": "one"', '"id": "zero", "id": "one"')
+    assert client.post("/forecast", content=text).json() == client.forecast(body)
+
+
+@pytest.fixture
+def limited(serving, bundles):
+    return serving(bundles("daily"), max_body_mib=0.01)
+
+
+def in_chunks(content):
+    async def chunks():
+        for start in range(0, len(content), 1000):
+            yield content[start : start + 1000]
+
+    return chunks()
+
+
+LIMIT = int(0.01 * 2**20)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit_is_413(limited, series, chunked):
+    content = json.dumps({"series": [series("daily")]}).encode()
+    for padded, status in ((content.ljust(LIMIT), 200), (content.ljust(LIMIT + 1), 413)):
+        answer = limited.post("/forecast", content=in_chunks(padded) if chunked else padded)
+        assert answer.status_code == status
+    came = "more" if chunked else LIMIT + 1
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == f"expected a body of at most {LIMIT} bytes, came {came}"
+
+
+@pytest.mark.parametrize("declared", ["99999999999999999999999", "10486"])
+def test_a_length_over_the_limit_is_refused_before_the_body_is_read(limited, declared):
+    async def unread():
+        raise AssertionError("the body was read")
+        yield b""
+
+    answer = limited.post("/forecast", content=unread(), headers={"content-length": declared})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("declared", ["-1", "x", "²", "5"])
+def test_a_wrong_length_does_no_harm(limited, series, declared):
+    content = json.dumps({"series": [series("daily")]}).encode()
+    answer = limited.post("/forecast", content=content, headers={"content-length": declared.encode()})
+    assert answer.status_code == 200
+
+
+def test_the_limit_is_in_mib():
+    assert Settings(max_body_mib=1.5).max_body_bytes == 1_572_864
