@@ -1,0 +1,211 @@
+"""Alive, ready, and why not: broken bundles are named with what is wrong."""
+
+import io
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def readiness(serving):
+    """readiness(folder) -> status, and the problem's detail or the versions not served."""
+
+    def ask(folder):
+        client = serving(folder)
+        assert client.get("/healthz").json() == {"status": "alive"}
+        answer = client.get("/readyz")
+        told = answer.json()
+        if answer.status_code == 503:
+            assert answer.headers["content-type"] == "application/problem+json"
+            return 503, told["detail"]
+        assert told["status"] == "ready"
+        return answer.status_code, told["not_served"]
+
+    return ask
+
+
+def golden_of(path, **changes):
+    """The bytes of golden.npz with some tensors changed, or left out where None."""
+    with np.load(path / "golden.npz") as arrays:
+        tensors = {**arrays, **changes}
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: tensor for name, tensor in tensors.items() if tensor is not None})
+    return buffer.getvalue()
+
+
+def spoil_hash(path, **_):
+    (path / "forecast.onnx").write_bytes(b"other")
+
+
+def spoil_card_hash(path, **_):
+    (path / "card.md").write_text("better than it is")
+
+
+def remove_graph(path, **_):
+    (path / "forecast.onnx").unlink()
+
+
+def remove_manifest(path, **_):
+    (path / "manifest.json").unlink()
+
+
+def manifest_as_folder(path, **_):
+    (path / "manifest.json").unlink()
+    (path / "manifest.json").mkdir()
+
+
+def manifest_of_words(path, **_):
+    (path / "manifest.json").write_text("half writ")
+
+
+def manifest_as_list(path, **_):
+    (path / "manifest.json").write_text("[]")
+
+
+def newer_format(path, edit_manifest, **_):
+    edit_manifest(path, lambda manifest: manifest.update(format=2, lanes=3))
+
+
+def other_name(path, edit_manifest, **_):
+    edit_manifest(path, lambda manifest: manifest.update(name="weekly"))
+
+
+def no_columns(path, edit_manifest, **_):
+    edit_manifest(path, lambda manifest: manifest["forecast"].pop("columns"))
+
+
+def other_graph(path, edit_manifest, **_):
+    edit_manifest(
+        path, lambda manifest: manifest["graphs"].update(forecast=manifest["graphs"].pop("forecast") | {"inputs": []})
+    )
+
+
+def other_lengths(path, edit_manifest, **_):
+    """Of graph and specification alike, so that only the graph itself can tell."""
+
+    def shorten(manifest):
+        manifest["forecast"].update(seq_len=20)
+        manifest["graphs"]["forecast"]["inputs"][0]["shape"][1] = 20
+        manifest["graphs"]["forecast"]["inputs"][1]["shape"][1] = 27
+
+    edit_manifest(path, shorten)
+
+
+def no_onnx(path, replace_file, **_):
+    replace_file(path, "forecast.onnx", b"\x89PNG no graph")
+
+
+def empty_onnx(path, replace_file, **_):
+    replace_file(path, "forecast.onnx", b"")
+
+
+def no_archive(path, replace_file, **_):
+    replace_file(path, "golden.npz", b"no archive")
+
+
+def pickled_archive(path, replace_file, **_):
+    replace_file(path, "golden.npz", golden_of(path, forecast=np.array([{"a": 1}], object)))
+
+
+def golden_without_output(path, replace_file, **_):
+    replace_file(path, "golden.npz", golden_of(path, forecast=None))
+
+
+def golden_of_other_rows(path, replace_file, **_):
+    replace_file(path, "golden.npz", golden_of(path, history=np.zeros((2, 5, 2))))
+
+
+def golden_of_other_answer(path, replace_file, **_):
+    with np.load(path / "golden.npz") as arrays:
+        forecast = arrays["forecast"]
+    replace_file(path, "golden.npz", golden_of(path, forecast=forecast + forecast.std() / 100))
+
+
+def golden_of_other_shape(path, replace_file, **_):
+    replace_file(path, "golden.npz", golden_of(path, forecast=np.zeros((2, 3, 2))))
+
+
+def golden_of_nan(path, replace_file, **_):
+    with np.load(path / "golden.npz") as arrays:
+        forecast = arrays["forecast"]
+    replace_file(path, "golden.npz", golden_of(path, forecast=forecast * np.nan))
+
+
+BROKEN = {
+    spoil_hash: "WrongHash: forecast.onnx: expected sha256 ",
+    spoil_card_hash: "WrongHash: card.md: expected sha256 ",
+    remove_graph: "MissingFile: forecast.onnx is missing",
+    remove_manifest: "MissingFile: manifest.json is missing",
+    manifest_as_folder: "UnusableFile: manifest.json cannot be read: ",
+    manifest_of_words: "FaultyManifest: expected JSON: ",
+    manifest_as_list: "FaultyManifest: expected a table of fields, came []",
+    newer_format: "NewerFormat: format 2, but this seqcast reads up to 1: upgrade seqcast",
+    other_name: "FaultyManifest: expected daily/1 as in its path, came weekly/1",
+    no_columns: "FaultyManifest: /forecast/columns: required, but missing",
+    other_graph: "FaultyManifest: expected a graph forecast such as ",
+    other_lengths: "UnusableFile: forecast.onnx: expected a graph of ",
+    no_onnx: "UnusableFile: forecast.onnx: ONNX Runtime cannot load it: ",
+    empty_onnx: "UnusableFile: forecast.onnx: ONNX Runtime cannot load it: ",
+    no_archive: "UnusableFile: golden.npz is no file of arrays: ",
+    pickled_archive: "UnusableFile: golden.npz is no file of arrays: ",
+    golden_without_output: "UnusableFile: expected golden vectors forecast, came ",
+    golden_of_other_rows: "UnusableFile: forecast.onnx cannot run on its golden inputs: ",
+    golden_of_other_answer: "WrongAnswer: forecast.onnx on its golden inputs: forecast: expected the golden values, ",
+    golden_of_other_shape: "WrongAnswer: forecast.onnx on its golden inputs: forecast: expected shape (2, 3, 2), ",
+    golden_of_nan: "WrongAnswer: forecast.onnx on its golden inputs: ",
+}
+
+
+@pytest.mark.parametrize("spoil", BROKEN)
+def test_a_broken_bundle_is_not_ready_and_says_why(readiness, bundles, edit_manifest, replace_file, spoil):
+    path = bundles("daily") / "daily" / "1"
+    spoil(path, edit_manifest=edit_manifest, replace_file=replace_file)
+    status, detail = readiness(path.parents[1])
+    assert status == 503
+    assert detail.startswith(f"daily:1: {BROKEN[spoil]}")
+
+
+def test_ready_with_nothing_to_complain_of(client):
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "not_served": []})
+
+
+def test_no_folder_and_an_empty_one_are_not_ready(readiness, tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        assert readiness(folder) == (503, f"no bundle in {folder}")
+
+
+def test_one_broken_bundle_leaves_the_others_serving(serving, bundles):
+    folder = bundles("daily", "hourly")
+    (folder / "daily" / "1" / "golden.npz").unlink()
+    client = serving(folder)
+    assert client.get("/readyz").json()["detail"] == "daily:1: MissingFile: golden.npz is missing"
+    assert client.forecast(client.get("/models/hourly/sample").json())["model"] == "hourly"
+    assert client.get("/models/daily").status_code == 404
+
+
+def test_an_older_version_stands_in_for_a_broken_newest(serving, bundles, next_version):
+    folder = bundles("daily")
+    newest = next_version(folder / "daily" / "1")
+    (newest / "golden.npz").unlink()
+    client = serving(folder)
+    answer = client.get("/readyz")
+    not_served = ["daily:2: MissingFile: golden.npz is missing"]
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "not_served": not_served})
+    assert client.forecast(client.get("/models/daily/sample").json())["version"] == 1
+
+
+def test_every_broken_version_is_told(readiness, bundles, next_version):
+    folder = bundles("daily")
+    for path in (next_version(folder / "daily" / "1"), folder / "daily" / "1"):
+        (path / "card.md").unlink()
+    expected = "daily:2: MissingFile: card.md is missing; daily:1: MissingFile: card.md is missing"
+    assert readiness(folder) == (503, expected)
+
+
+def test_half_written_versions_and_other_files_are_passed_over(readiness, bundles):
+    folder = bundles("daily")
+    (folder / "daily" / ".draft-xyz").mkdir()
+    (folder / "daily" / "2").write_text("no folder")
+    (folder / "README.md").write_text("no bundle")
+    assert readiness(folder) == (200, [])

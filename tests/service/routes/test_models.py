@@ -1,0 +1,62 @@
+import pytest
+
+NAMES = ["daily", "hourly", "monthly", "quarter-hourly"]
+
+
+def test_lists_every_bundle_that_is_served(client):
+    assert client.get("/models").json() == {
+        "models": [{"name": name, "version": 1, "task": "forecast"} for name in NAMES]
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_tells_how_to_feed_it_and_how_good_it_is(client, bundle, name):
+    answer = client.get(f"/models/{name}")
+    manifest = bundle(name).manifest
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["forecast"]["columns"] == list(manifest.forecast.columns)
+    assert told["forecast"]["units"] == manifest.forecast.units
+    assert told["files"] == manifest.files
+    assert told["metrics"] == manifest.metrics
+    assert len(told["metrics"]["scores"]) > 1  # a baseline beside the model
+    assert told["training"]["recipe"].startswith(f'name = "{name}"')
+    assert told["card"] == bundle(name).card()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_feeds_the_forecast(client, bundle, name):
+    sample = client.get(f"/models/{name}/sample").json()
+    answer = client.forecast(sample)
+    assert answer["model"] == sample["model"] == name
+    golden = bundle(name).golden()
+    spec = bundle(name).manifest.forecast
+    came = [answer["forecasts"][0]["values"][column] for column in spec.columns]
+    for column, expected, std in zip(came, golden["forecast"][0].T, spec.scaler.std, strict=True):
+        assert column == pytest.approx(expected, abs=1e-4 * std)
+
+
+@pytest.mark.parametrize("path", ["/models/{}", "/models/{}/sample"])
+def test_a_model_may_be_named_with_its_version(client, path):
+    assert client.get(path.format("hourly:1")).json() == client.get(path.format("hourly")).json()
+
+
+@pytest.mark.parametrize("path", ["/models/{}", "/models/{}/sample"])
+@pytest.mark.parametrize("name", ["nope", "hourly:2", "..", "%00", "%ff", "a%2Fb", "x" * 2000])
+def test_an_unknown_model_is_404(client, path, name):
+    answer = client.get(path.format(name))
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_figures_that_are_no_numbers_do_not_break_the_answer(serving, bundles, edit_manifest):
+    folder = bundles("daily")
+    edit_manifest(folder / "daily" / "1", lambda manifest: manifest["metrics"].update(mse=float("nan")))
+    client = serving(folder)
+    assert client.get("/models/daily").json()["metrics"]["mse"] is None
+
+
+def test_a_card_that_is_no_text_does_not_break_the_answer(serving, bundles, replace_file):
+    folder = bundles("daily")
+    replace_file(folder / "daily" / "1", "card.md", b"\xff\xfe made up")
+    assert serving(folder).get("/models/daily").json()["card"].endswith(" made up")

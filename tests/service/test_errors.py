@@ -1,0 +1,70 @@
+"""Everything that goes wrong leaves as a problem (RFC 9457), and tells nothing of the inside."""
+
+import logging
+
+import pytest
+
+from contract.errors import ExportRefused
+
+
+def check_problem(answer, status, title):
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem == {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": problem["detail"],
+        "errors": [],
+    }
+    return problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/forecast/x", "/models/hourly/card", "//", "/%00", "/redoc"]
+)
+def test_no_such_path_is_404(client, path):
+    check_problem(client.get(path), 404, "Not Found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/forecast", "POST"),
+        ("PUT", "/forecast", "POST"),
+        ("OPTIONS", "/forecast", "POST"),
+        ("BREW", "/forecast", "POST"),
+        ("POST", "/models", "GET"),
+        ("DELETE", "/models/hourly", "GET"),
+        ("POST", "/healthz", "GET"),
+        ("OPTIONS", "/metrics", "GET"),
+    ],
+)
+def test_another_method_is_405_and_says_which_are_allowed(client, method, path, allowed):
+    answer = client.request(method, path)
+    check_problem(answer, 405, "Method Not Allowed")
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/forecast", "/models", "/models/hourly", "/healthz", "/metrics", "/docs", "/nowhere"]
+)
+def test_head_does_no_harm(client, path):
+    assert client.request("HEAD", path).status_code in (200, 404, 405)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a secret"), ExportRefused("a secret")])
+def test_a_bug_is_500_logged_and_tells_nothing(serving, bundles, body, monkeypatch, caplog, error):
+    client = serving(bundles("hourly"))
+
+    async def fail(*_):
+        raise error
+
+    monkeypatch.setattr("service.engine.batching.RowPool.run", fail)
+    with caplog.at_level(logging.ERROR):
+        answer = client.post("/forecast", json=body)
+    detail = check_problem(answer, 500, "Internal Server Error")
+    assert detail == "An unexpected error; the service's log tells more."
+    assert "unexpected error at /forecast" in caplog.text
+    assert "a secret" in caplog.text

@@ -1,0 +1,69 @@
+"""The document at /openapi.json, and /docs, which must work without a network."""
+
+import re
+
+import pytest
+
+PATHS = {"/forecast", "/models", "/models/{name}", "/models/{name}/sample", "/healthz", "/readyz", "/metrics"}
+
+
+@pytest.fixture(scope="module")
+def document(client):
+    return client.get("/openapi.json").json()
+
+
+def nodes(value):
+    yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from nodes(inner)
+
+
+def test_has_every_path(document):
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == PATHS
+
+
+def test_every_reference_leads_somewhere(document):
+    references = {node["$ref"] for node in nodes(document) if isinstance(node, dict) and "$ref" in node}
+    assert {"#/components/schemas/ForecastRequest", "#/components/schemas/Series"} <= references
+    for reference in references:
+        target = document
+        for part in reference.removeprefix("#/").split("/"):
+            target = target[part]
+
+
+def test_every_operation_is_told_apart_and_answers_something(document):
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    identifiers = [operation["operationId"] for operation in operations]
+    assert len(set(identifiers)) == len(identifiers)
+    for operation in operations:
+        assert "200" in operation["responses"]
+        assert all(answer["description"] for answer in operation["responses"].values())
+
+
+def test_a_forecast_is_described(document):
+    operation = document["paths"]["/forecast"]["post"]
+    content = operation["requestBody"]["content"]["application/json"]
+    assert content["schema"] == {"$ref": "#/components/schemas/ForecastRequest"}
+    for status in ("404", "413", "422", "503"):
+        assert set(operation["responses"][status]["content"]) == {"application/problem+json"}
+    schemas = document["components"]["schemas"]
+    assert schemas["ForecastRequest"]["required"] == ["series"]
+    assert schemas["Series"]["required"] == ["values"]
+    for schema in ("ForecastRequest", "Series"):
+        assert schemas[schema]["additionalProperties"] is False
+
+
+def test_is_the_same_when_asked_again(client, document):
+    assert client.get("/openapi.json").json() == document
+
+
+def test_docs_refer_to_no_other_host(client):
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.search(r"(?:https?:)?//\w", page.text)
+    assets = set(re.findall(r'(?:src|href)="([^"#]+)"', page.text))
+    assert any(asset.endswith(".js") for asset in assets)
+    for asset in assets:
+        assert client.get(asset).status_code == 200, asset
