@@ -39,9 +39,11 @@ def serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn finishes what runs, then raises the signal again; having obeyed it, we exit with 0
         signal.signal(number, lambda *_: None)
-    server.run()
-    if not server.started:
-        raise NotReady(f"cannot listen on {settings.host}:{settings.port}; the log above says why")
+    try:
+        server.run()
+    except SystemExit:
+        message = f"cannot start on {settings.host}:{settings.port}; the log above says why"
+        raise NotReady(message) from None
 
 
 class _Server(uvicorn.Server):

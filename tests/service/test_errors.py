@@ -21,9 +21,7 @@ def check_problem(answer, status, title):
     return problem["detail"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/nowhere", "/forecast/x", "/models/hourly/card", "//", "/%00", "/redoc"]
-)
+@pytest.mark.parametrize("path", ["/nowhere", "/forecast/x", "/models/hourly/card", "//", "/%00", "/redoc"])
 def test_no_such_path_is_404(client, path):
     check_problem(client.get(path), 404, "Not Found")
 

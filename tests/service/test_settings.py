@@ -1,0 +1,112 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+import seqcast
+from contract.errors import FaultySettings
+from service.settings import Settings, read_settings
+
+VARIABLES = {
+    "HOST": "0.0.0.0",  # noqa: S104 a value to be read, not listened on
+    "PORT": "8080",
+    "BUNDLES": "/srv/bundles",
+    "DEVICE": "cpu",
+    "THREADS": "3",
+    "MAX_BODY_MIB": "1.5",
+    "KEEP_ALIVE_S": "30",
+    "LOG_LEVEL": "debug",
+}
+READ = {
+    "host": "0.0.0.0",  # noqa: S104
+    "port": 8080,
+    "bundles": Path("/srv/bundles"),
+    "device": "cpu",
+    "threads": 3,
+    "max_body_mib": 1.5,
+    "keep_alive_s": 30,
+    "log_level": "debug",
+}
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch):
+    """variables(NAME=value): set SEQCAST_NAME; no others are."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"SEQCAST_{name.upper()}", raising=False)
+    return lambda **values: [monkeypatch.setenv(f"SEQCAST_{name}", value) for name, value in values.items()]
+
+
+def test_listens_on_this_machine_alone_unless_told():
+    settings = read_settings({})
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.bundles == Path("bundles")
+    assert settings.device == "auto"
+
+
+def test_every_setting_is_a_variable(variables):
+    assert set(VARIABLES) == {name.upper() for name in Settings.model_fields}
+    variables(**VARIABLES)
+    assert read_settings({}).model_dump() == READ
+
+
+def test_a_flag_wins_over_its_variable(variables):
+    variables(**VARIABLES)
+    settings = read_settings({"port": 9000, "device": "auto"})
+    assert settings.model_dump() == {**READ, "port": 9000, "device": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", ""),
+        ("PORT", "-1"),
+        ("PORT", "65536"),
+        ("DEVICE", "tpu"),
+        ("THREADS", "0"),
+        ("THREADS", "1.5"),
+        ("MAX_BODY_MIB", "0"),
+        ("MAX_BODY_MIB", "inf"),
+        ("MAX_BODY_MIB", "nan"),
+        ("KEEP_ALIVE_S", "0"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_faulty_variable_is_named_with_what_came(variables, name, value):
+    variables(**{name: value})
+    with pytest.raises(FaultySettings) as caught:
+        read_settings({})
+    (fault,) = caught.value.faults
+    assert fault.pointer == f"SEQCAST_{name}"
+    assert re.search(rf"should be .*, came {value!r}$", fault.message)
+
+
+def test_every_fault_is_told_at_once(variables):
+    variables(PORT="http", THREADS="none", DEVICE="tpu")
+    with pytest.raises(FaultySettings) as caught:
+        read_settings({"keep_alive_s": -1})
+    pointers = {fault.pointer for fault in caught.value.faults}
+    assert pointers == {"SEQCAST_PORT", "SEQCAST_THREADS", "SEQCAST_DEVICE", "SEQCAST_KEEP_ALIVE_S"}
+
+
+def test_settings_do_not_change_once_read():
+    with pytest.raises(ValidationError, match="frozen"):
+        read_settings({}).port = 1
+
+
+def test_serve_gives_the_flags_that_were_given(monkeypatch, variables):
+    served = []
+    monkeypatch.setattr("service.server.serve", served.append)
+    variables(HOST="::1", PORT="1")
+    assert seqcast.main(["serve", "--port", "0", "--bundles", "elsewhere"]) == 0
+    assert served == [read_settings({"port": 0, "bundles": Path("elsewhere"), "host": "::1"})]
+
+
+def test_serve_with_faulty_settings_ends_with_a_message(variables, capsys):
+    variables(PORT="http", DEVICE="tpu")
+    assert seqcast.main(["serve"]) == 1
+    first, second = capsys.readouterr().err.strip().splitlines()
+    assert first.startswith("seqcast serve: SEQCAST_PORT: Input should be a valid integer")
+    assert second == "SEQCAST_DEVICE: Input should be 'auto', 'cpu' or 'cuda', came 'tpu'"
