@@ -45,23 +45,26 @@ class Repository:
 
     def load(self) -> None:
         """Load all, in place of what was loaded before. What fails is in `failures`, never raised."""
+        loaded: dict[str, LoadedBundle] = {}
+        failures: list[Failure] = []
         for name, versions in bundle_versions(self.root).items():
             for version in versions:
                 try:
-                    self.loaded[name] = load_bundle(self.root / name / str(version), self.device)
+                    loaded[name] = load_bundle(self.root / name / str(version), self.device)
                 except BundleError as error:
                     reason = f"{type(error).__name__}: {error}"
-                    self.failures.append(Failure(name, version, reason))
+                    failures.append(Failure(name, version, reason))
                     log.error("bundle %s version %d is not served: %s", name, version, reason)
                 else:
                     log.info("bundle %s version %d is loaded", name, version)
                     break
+        self.loaded, self.failures = loaded, failures
 
     def get(self, reference: str) -> LoadedBundle:
         """`reference` is "name" or "name:version". Raises UnknownModel."""
-        name, _, version = reference.partition(":")
+        name, colon, version = reference.partition(":")
         loaded = self.loaded.get(name)
-        if loaded is None or (version and version != str(loaded.manifest.version)):
+        if loaded is None or (colon and version != str(loaded.manifest.version)):
             served = ", ".join(f"{each}:{bundle.manifest.version}" for each, bundle in self.loaded.items())
             raise UnknownModel(f"expected one of the models served ({served or 'none'}), came {reference!r}")
         return loaded
