@@ -7,15 +7,15 @@ from contract.forecast_window import forecast_window
 NAMES = ["hourly", "quarter-hourly", "daily", "monthly"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def expected(bundle, table):
     """expected("hourly", seed) -> (horizon, C) of a session of our own, on arrays of our own."""
+    sessions = {name: onnxruntime.InferenceSession(bundle(name).graph("forecast")) for name in NAMES}
 
-    def run(name, seed=0, rows=None):
-        spec = bundle(name).manifest.forecast
-        window = forecast_window(*table(name, rows, seed), spec)
-        session = onnxruntime.InferenceSession(bundle(name).graph("forecast"))
-        return session.run(["forecast"], {"history": window.history[None], "calendar": window.calendar[None]})[0][0]
+    def run(name, seed=0):
+        window = forecast_window(*table(name, seed=seed), bundle(name).manifest.forecast)
+        inputs = {"history": window.history[None], "calendar": window.calendar[None]}
+        return sessions[name].run(["forecast"], inputs)[0][0]
 
     return run
 
