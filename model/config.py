@@ -45,6 +45,9 @@ class TrainingConfig:
     """Adam on the mean squared error of scaled values; the learning rate is multiplied by lr_decay each epoch.
 
     Training ends after `epochs`, or after `patience` epochs without a better validation loss.
+    `level_shift` moves each training window, history and future alike, by a normal offset for each column of so
+    many standard deviations: other levels are then not strange. `weight_average` is the decay, a step, of an
+    exponential average of the weights, which is validated and kept in place of the weights themselves; 0 is none.
     """
 
     batch_size: int = 32
@@ -53,13 +56,18 @@ class TrainingConfig:
     learning_rate: float = 1e-4
     lr_decay: float = 0.5
     weight_decay: float = 0.0
+    level_shift: float = 0.0
+    weight_average: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "patience", "learning_rate", "lr_decay"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"expected {name} above 0, came {getattr(self, name)}")
-        if self.weight_decay < 0:
-            raise ValueError(f"expected weight_decay from 0 on, came {self.weight_decay}")
+        for name in ("weight_decay", "level_shift"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"expected {name} from 0 on, came {getattr(self, name)}")
+        if not 0 <= self.weight_average < 1:
+            raise ValueError(f"expected 0 <= weight_average < 1, came {self.weight_average}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,14 +75,15 @@ def load_data(path: Path, recipe: Recipe, spec: ForecastSpec) -> ForecastData:
 class ForecastTask:
     """Mean squared error of the scaled forecast, over every training and validation window."""
 
-    def __init__(self, data: ForecastData, device: torch.device) -> None:
+    def __init__(self, data: ForecastData, device: torch.device, level_shift: float = 0.0) -> None:
+        self.level_shift = level_shift
         self.train, self.val = (
             Windows(windows.values.to(device), windows.calendar.to(device), windows.seq_len, windows.pred_len)
             for windows in (data.scaled["train"], data.scaled["val"])
         )
 
     def batches(self, batch_size: int) -> "_Batches":
-        return _Batches(self.train, torch.randperm(len(self.train)).split(batch_size))
+        return _Batches(self.train, torch.randperm(len(self.train)).split(batch_size), self.level_shift)
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         history, calendar, future = batch
@@ -101,13 +102,18 @@ class ForecastTask:
 class _Batches:
     windows: Windows
     starts: tuple[Tensor, ...]
+    level_shift: float
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for starts in self.starts:
-            yield self.windows.batch(starts.to(self.windows.values.device))
+            history, calendar, future = self.windows.batch(starts.to(self.windows.values.device))
+            if self.level_shift:
+                offset = self.level_shift * torch.randn_like(history[:, :1])
+                history, future = history + offset, future + offset
+            yield history, calendar, future
 
 
 class ForecastGraph(nn.Module):

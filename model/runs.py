@@ -55,7 +55,7 @@ def train(recipe: Recipe, table_path: Path, run: Path, *, resume: bool) -> None:
         (run / SPEC).write_text(json.dumps(saved, indent=1))
     model = build_model(recipe, spec)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(model, ForecastTask(data, device), recipe.training, run, device)
+    trainer = Trainer(model, ForecastTask(data, device, recipe.training.level_shift), recipe.training, run, device)
     if resume:
         trainer.resume()
     trainer.fit()

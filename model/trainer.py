@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -58,6 +59,10 @@ class Trainer:
         self.run = run
         self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.scheduler = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, gamma=config.lr_decay)
+        self.average = None
+        if config.weight_average:
+            average = get_ema_multi_avg_fn(config.weight_average)
+            self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         self.progress = Progress(losses=[])
 
     def fit(self) -> Progress:
@@ -66,9 +71,9 @@ class Trainer:
             while len(self.progress.losses) < self.config.epochs and self.progress.stale < self.config.patience:
                 epoch = len(self.progress.losses) + 1
                 train_loss = self._train_epoch(epoch)
-                self.model.eval()
-                val_loss = self.task.validate(self.model)
-                self._record(epoch, train_loss, val_loss, board)
+                kept = self.model if self.average is None else self.average.module
+                val_loss = self.task.validate(kept.eval())
+                self._record(epoch, train_loss, val_loss, kept, board)
         return self.progress
 
     def resume(self) -> None:
@@ -76,6 +81,8 @@ class Trainer:
         # numbers, strings and tensors only: a checkpoint is data, never code
         state = torch.load(self.run / LAST, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.progress = Progress(**state["progress"])
@@ -93,11 +100,13 @@ class Trainer:
                 loss = self.task.loss(self.model, batch)
             loss.backward()
             self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.model)
             total += loss.detach()
         self.scheduler.step()
         return total.item() / len(batches)
 
-    def _record(self, epoch: int, train_loss: float, val_loss: float, board: SummaryWriter) -> None:
+    def _record(self, epoch: int, train_loss: float, val_loss: float, kept: nn.Module, board: SummaryWriter) -> None:
         progress = self.progress
         progress.losses.append((train_loss, val_loss))
         improved = val_loss < progress.best
@@ -107,11 +116,12 @@ class Trainer:
         board.add_scalar("learning_rate", self.scheduler.get_last_lr()[0], epoch)
         print(f"epoch {epoch}: train {train_loss:.4f}  validation {val_loss:.4f}{'  best' if improved else ''}")
         if improved:
-            save(self.model.state_dict(), self.run / BEST)
+            save(kept.state_dict(), self.run / BEST)
         (self.run / LOSSES).write_text(json.dumps(progress.losses))
         save(self._state(), self.run / LAST)  # the last: a kill before it has the epoch done again, files and all
 
     def _state(self) -> dict[str, Any]:
+        average = {"average": self.average.state_dict()} if self.average is not None else {}
         cuda = {"cuda_rng": torch.cuda.get_rng_state()} if self.device.type == "cuda" else {}
         return {
             "model": self.model.state_dict(),
@@ -119,6 +129,7 @@ class Trainer:
             "scheduler": self.scheduler.state_dict(),
             "progress": vars(self.progress),
             "rng": torch.get_rng_state(),
+            **average,
             **cuda,
         }
 
