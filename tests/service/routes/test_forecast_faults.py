@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from service.schemas import ForecastRequest
+
 DROP = object()
 WIND = "/series/0/values/wind~1gust~0max"
 
@@ -205,7 +207,7 @@ FAULTS = {
     ],
     "series are missing": [("/series", DROP), {"/series": "required, but missing"}],
     "series are an object": [("/series", {}), {"/series": "Input should be a valid list; came {}"}],
-    "a field is unknown": [("/horizons", 3), {"/horizons": UNKNOWN + "model, series, horizon"}],
+    "a field is unknown": [("/horizons", 3), {"/horizons": UNKNOWN + ", ".join(ForecastRequest.model_fields)}],
     "a model is a number": [("/model", 1), {"/model": "Input should be a valid string; came 1"}],
     "a horizon is 0": [("/horizon", 0), {"/horizon": "Input should be greater than or equal to 1; came 0"}],
     "a horizon is too long": [("/horizon", 25), {"/horizon": "expected 1 to 24, this model's reach, came 25"}],
@@ -280,6 +282,10 @@ def test_faults_against_the_schema_come_with_the_unknown_model(client, body):
 
 def test_faults_against_the_schema_come_with_the_model_left_out(client):
     assert set(client.faults({"series": [{"x": 1}, 2], "more": 1})) == {"/model", "/series/0/x", "/series/1", "/more"}
+
+
+def test_a_field_of_the_wrong_type_is_not_said_to_be_missing_too(client):
+    assert client.faults({"model": 1, "series": [{"values": {}}]})["/model"] == "Input should be a valid string; came 1"
 
 
 @pytest.mark.parametrize("place", ["/model", "/series/0/id", "/series/0/timestamps/3", "/series/0/values/load/3"])
