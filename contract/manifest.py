@@ -8,6 +8,7 @@ from typing import Any, Literal
 from contract.calendar_features import feature_names
 from contract.errors import Fault, FaultyManifest, NewerFormat
 from contract.frequency import Frequency
+from contract.intervals import Intervals
 from contract.records import decode, encode
 from contract.scaler import Scaler
 
@@ -94,6 +95,7 @@ class Manifest:
     forecast: ForecastSpec
     metrics: dict[str, Any]
     training: dict[str, Any]
+    intervals: Intervals | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

@@ -28,6 +28,14 @@ scaled by the training rows' mean and standard deviation.
 
 {verdict(evaluation)}
 
+## Intervals
+
+Split conformal: calibrated by column and step on the errors of the validation windows, and scaled by what changed from
+season to season within each window. On the {evaluation.split} windows; widths are means on scaled values, beside those
+of intervals made in the same way around the last season.
+
+{_coverage(evaluation)}
+
 ## Limits
 
 - It knows the columns and the frequency above, and nothing else: another series wants its own training.
@@ -57,3 +65,11 @@ def verdict(evaluation: Evaluation) -> str:
 def _scores(evaluation: Evaluation) -> str:
     rows = [f"| {name} | {scores.mse:.3f} | {scores.mae:.3f} |" for name, scores in evaluation.scores.items()]
     return "\n".join(["| | MSE | MAE |", "|---|---|---|", *rows])
+
+
+def _coverage(evaluation: Evaluation) -> str:
+    rows = []
+    for level, each in evaluation.coverage.items():
+        worst = max(each.share_by_step, key=lambda share: abs(share - int(level) / 100))
+        rows.append(f"| {level} % | {each.share:.1%} | {worst:.1%} | {each.width:.3f} | {each.naive_width:.3f} |")
+    return "\n".join(["| level | covered | worst step | width | around last season |", "|---|---|---|---|---|", *rows])

@@ -162,4 +162,9 @@ def evaluation_report(evaluation: "Evaluation") -> str:
     for label, pairs in rows:
         cells = (f"{mse:.4g}/{mae:.4g}" for mse, mae in pairs)
         lines.append(f"{label:{width}}" + "".join(f"{cell:>20}" for cell in cells))
+    for level, each in evaluation.coverage.items():
+        lines.append(
+            f"{level} % intervals cover {each.share:.1%}, by step {min(each.share_by_step):.1%} to "
+            f"{max(each.share_by_step):.1%}; width {each.width:.3f}, around the last season {each.naive_width:.3f}"
+        )
     return "\n".join([*lines, verdict(evaluation)])

@@ -24,7 +24,7 @@ from contract.records import encode
 from model.card import forecast_card
 from model.config import Recipe
 from model.datasets import Windows
-from model.evaluate import Forecaster, evaluate
+from model.evaluate import Forecaster, calibrate, evaluate
 from model.forecasting import ForecastData, ForecastGraph
 
 TOLERANCE = 1e-4  # of a column's standard deviation
@@ -49,7 +49,8 @@ def export_forecast(
     content = onnx_bytes(graph, spec)
     forecaster = onnx_forecaster(content)
     _check(graph, forecaster, data.units["test"], spec)
-    evaluation = evaluate(forecaster, data, spec)
+    intervals = calibrate(forecaster, data, spec)
+    evaluation = evaluate(forecaster, data, spec, intervals=intervals)
     latest = max(bundle_versions(bundles).get(recipe.name, []), default=0)
     manifest = Manifest(
         format=FORMAT,
@@ -59,6 +60,7 @@ def export_forecast(
         graphs={"forecast": _signature(spec)},
         files={},
         forecast=spec,
+        intervals=intervals,
         metrics=encode(evaluation),
         training={
             **training,

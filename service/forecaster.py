@@ -93,10 +93,24 @@ class Forecaster:
             message = "expected values that a finite forecast follows from, came some far beyond any trained on"
             raise FaultyRequest([Fault(f"/series/{index}/values", message) for index in unbounded])
         horizon = request.horizon or self.spec.pred_len
+        forecast = outputs["forecast"][:, :horizon]
+        half_widths = self._half_widths(request.levels, inputs["history"], horizon)
         return {
             "model": self.manifest.name,
             "version": self.manifest.version,
-            "forecasts": self._finish(rows, outputs["forecast"][:, :horizon]),
+            "forecasts": [
+                {
+                    "id": row.id,
+                    "timestamps": row.stamps.write(row.window.future_times[:horizon]),
+                    "values": self._columns(forecast[index]),
+                    "intervals": {
+                        level: self._bounds(forecast[index], half_width[index])
+                        for level, half_width in half_widths.items()
+                    },
+                    "warnings": [],
+                }
+                for index, row in enumerate(rows)
+            ],
         }
 
     def prepare(self, request: ForecastRequest) -> list[_Row]:
@@ -106,6 +120,12 @@ class Forecaster:
         if request.horizon is not None and request.horizon > self.spec.pred_len:
             came = shown(request.horizon)
             faults.append(Fault("/horizon", f"expected 1 to {self.spec.pred_len}, this model's reach, came {came}"))
+        known = self.manifest.intervals.half_widths if self.manifest.intervals else {}
+        faults += [
+            Fault(f"/levels/{index}", f"expected one of {', '.join(known) or 'none, for this model'}, came {level}")
+            for index, level in enumerate(request.levels)
+            if str(level) not in known
+        ]
         for index, data in enumerate(request.series):
             try:
                 checked = check_series(data, self.spec, f"/series/{index}")
@@ -119,19 +139,24 @@ class Forecaster:
             raise FaultyRequest(faults)
         return rows
 
-    def _finish(self, rows: Sequence[_Row], outputs: NDArray[np.float64]) -> list[dict[str, Any]]:
-        """`outputs` (B, horizon, C), in units."""
-        rounded = np.rint(outputs * self._digits) / self._digits
-        horizon = outputs.shape[1]
-        return [
-            {
-                "id": row.id,
-                "timestamps": row.stamps.write(row.window.future_times[:horizon]),
-                "values": dict(zip(self.spec.columns, columns.tolist(), strict=True)),
-                "warnings": [],
-            }
-            for row, columns in zip(rows, rounded.transpose(0, 2, 1), strict=True)
-        ]
+    def _half_widths(
+        self, levels: Sequence[int], histories: NDArray[np.float64], horizon: int
+    ) -> dict[str, NDArray[np.float64]]:
+        """Half the width of each interval by level: (B, seq_len, C) -> (B, horizon, C)."""
+        intervals, std = self.manifest.intervals, np.array(self.spec.scaler.std)
+        if intervals is None:
+            return {}
+        return {str(level): intervals.half_width(str(level), histories, std)[:, :horizon] for level in levels}
+
+    def _bounds(self, forecast: NDArray[np.float64], half_width: NDArray[np.float64]) -> dict[str, Any]:
+        """(horizon, C) each, in units -> lower and upper by column."""
+        lower, upper = self._columns(forecast - half_width), self._columns(forecast + half_width)
+        return {name: {"lower": lower[name], "upper": upper[name]} for name in lower}
+
+    def _columns(self, rows: NDArray[np.float64]) -> dict[str, list[float]]:
+        """(horizon, C) in units -> rounded, by column."""
+        rounded = np.rint(rows * self._digits) / self._digits
+        return dict(zip(self.spec.columns, rounded.T.tolist(), strict=True))
 
 
 def _schema_faults(request: ForecastRequest) -> list[Fault]:

@@ -57,6 +57,14 @@ class ForecastRequest(Strict):
     model: str | None = Field(None, description="Name, or name:version; may be left out if one model has these columns")
     series: Annotated[list[Any], WithJsonSchema(_SERIES)] = Field(min_length=1)
     horizon: int | None = Field(None, ge=1, description="Steps to forecast; by default, the model's pred_len")
+    levels: list[int] = Field([], description="Intervals wanted, in percent", examples=[[80, 95]])
+
+
+class Interval(BaseModel):
+    """Where the truth lies in as many cases of a hundred as the level says; see the model's card."""
+
+    lower: list[float]
+    upper: list[float]
 
 
 class Forecast(BaseModel):
@@ -65,6 +73,7 @@ class Forecast(BaseModel):
     id: str | None
     timestamps: list[str] | list[int]
     values: dict[str, list[float]]
+    intervals: dict[str, dict[str, Interval]] = Field(description="By level, then by column")
     warnings: list[str]
 
 

@@ -34,6 +34,8 @@ n_heads = 2
 d_ff = 32
 [training]
 epochs = 3
+level_shift = 0.5
+weight_average = 0.9
 batch_size = 16
 learning_rate = 1e-3
 """

@@ -6,7 +6,7 @@ import torch
 
 from contract.scaler import Scaler
 from model.config import DataConfig, parse_recipe
-from model.evaluate import evaluate
+from model.evaluate import calibrate, evaluate
 from model.forecasting import ForecastData, forecast_spec
 from model.preprocessing import read_table
 
@@ -65,7 +65,8 @@ def test_every_window_counts_and_each_but_once(flat):
         wrong = torch.tensor([float(next(steps)) for _ in history])[:, None, None]
         return history[:, -1:] + wrong * torch.tensor([1.0, 0.0]).expand(2, 2)
 
-    scores = evaluate(forecaster, data, spec).scores["model"]
+    intervals = calibrate(lambda history, _: history[:, -2:], data, spec)
+    scores = evaluate(forecaster, data, spec, intervals=intervals).scores["model"]
     assert scores.mae_by_column["a"] == pytest.approx(np.arange(599).mean())
     assert next(steps) == 599
 
@@ -126,3 +127,14 @@ def test_the_baselines_on_etth1_prove_the_protocol(shared):
         assert evaluation.scores[name].mse == pytest.approx(mse, abs=0.003)
         assert evaluation.scores[name].mae == pytest.approx(mae, abs=0.003)
     assert evaluation.scores["model"] == evaluation.scores["last season"]
+
+
+def test_intervals_cover_what_they_promise_on_windows_like_those_of_validation(make_table):
+    table = make_table(3000)
+    table.values[:] = np.random.default_rng(3).normal(size=table.values.shape)
+    data, spec = prepared(table)
+    evaluation = evaluate(lambda history, _: 0 * history[:, -2:], data, spec)
+    assert list(evaluation.coverage) == ["50", "80", "90", "95"]
+    for level, coverage in evaluation.coverage.items():
+        assert coverage.share == pytest.approx(int(level) / 100, abs=0.06)
+        assert coverage.width < coverage.naive_width

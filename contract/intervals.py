@@ -1,0 +1,49 @@
+"""Forecast intervals by split conformal prediction, scaled by how rough each window is.
+
+Vovk et al. 2005; the scaled (normalised) form is Papadopoulos et al. 2008. N windows, L rows, P steps, C columns.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LEVELS = (50, 80, 90, 95)
+_FLOOR = 0.05  # of a column's training std: a flat window does not promise a flat future
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """`half_widths`: level in percent -> (P, C), in multiples of the window's spread.
+
+    A window's spread is the root mean square of what changed from one season to the next within it
+    (`season` rows), which a forecast has to guess at: the wider, the less is known. docs/experiments/intervals.md
+    compares it with others.
+    """
+
+    season: int
+    half_widths: dict[str, tuple[tuple[float, ...], ...]]
+
+    @classmethod
+    def calibrate(cls, errors: Floats, histories: Floats, std: Floats, season: int) -> "Intervals":
+        """From forecasts of windows not trained on: `errors` (N, P, C) and `histories` (N, L, C), in units."""
+        scores = np.sort(np.abs(errors) / spread(histories, std, season)[:, None], axis=0)
+        n = len(scores)
+        half_widths = {}
+        for level in LEVELS:
+            rank = min(n, int(np.ceil((n + 1) * level / 100)))
+            half_widths[str(level)] = tuple(map(tuple, scores[rank - 1].tolist()))
+        return cls(season, half_widths)
+
+    def half_width(self, level: str, histories: Floats, std: Floats) -> Floats:
+        """`histories` (N, L, C) in units -> half the width of each interval of `level`, (N, P, C) in units."""
+        return np.array(self.half_widths[level]) * spread(histories, std, self.season)[:, None]
+
+
+def spread(histories: Floats, std: Floats, season: int) -> Floats:
+    """(N, L, C) and the columns' training std (C,), in units -> (N, C), in units and above 0."""
+    changes = histories[:, season:] - histories[:, :-season]
+    roughness: Floats = np.sqrt(np.square(changes).mean(axis=1)) + _FLOOR * std
+    return roughness
