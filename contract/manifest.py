@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from contract.calendar_features import feature_names
 from contract.errors import Fault, FaultyManifest, NewerFormat
 from contract.frequency import Frequency
@@ -110,6 +112,16 @@ class Manifest:
         graph = self.graphs.get("forecast")
         if graph is None or graph != self.forecast.graph(graph.file):
             raise ValueError(f"expected a graph forecast such as {self.forecast.graph('forecast.onnx')}, came {graph}")
+        if self.intervals is not None:
+            self._check_intervals(self.intervals)
+
+    def _check_intervals(self, intervals: Intervals) -> None:
+        if not 1 <= intervals.season < self.forecast.seq_len:
+            raise ValueError(f"expected a season shorter than seq_len {self.forecast.seq_len}, came {intervals.season}")
+        expected = self.forecast.pred_len, len(self.forecast.columns)
+        for level, half_widths in intervals.half_widths.items():
+            if np.shape(half_widths) != expected:
+                raise ValueError(f"expected half widths of shape {expected} at {level}, came {np.shape(half_widths)}")
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":

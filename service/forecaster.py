@@ -122,7 +122,9 @@ class Forecaster:
             faults.append(Fault("/horizon", f"expected 1 to {self.spec.pred_len}, this model's reach, came {came}"))
         known = self.manifest.intervals.half_widths if self.manifest.intervals else {}
         faults += [
-            Fault(f"/levels/{index}", f"expected one of {', '.join(known) or 'none, for this model'}, came {level}")
+            Fault(
+                f"/levels/{index}", f"expected one of {', '.join(known) or 'none, for this model'}, came {shown(level)}"
+            )
             for index, level in enumerate(request.levels)
             if str(level) not in known
         ]

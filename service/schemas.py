@@ -57,7 +57,7 @@ class ForecastRequest(Strict):
     model: str | None = Field(None, description="Name, or name:version; may be left out if one model has these columns")
     series: Annotated[list[Any], WithJsonSchema(_SERIES)] = Field(min_length=1)
     horizon: int | None = Field(None, ge=1, description="Steps to forecast; by default, the model's pred_len")
-    levels: list[int] = Field([], description="Intervals wanted, in percent", examples=[[80, 95]])
+    levels: list[int] = Field([], max_length=99, description="Intervals wanted, in percent", examples=[[80, 95]])
 
 
 class Interval(BaseModel):

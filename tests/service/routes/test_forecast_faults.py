@@ -214,6 +214,22 @@ FAULTS = {
     "a horizon is a string": [("/horizon", "24"), {"/horizon": "Input should be a valid integer; came '24'"}],
     "a horizon is a fraction": [("/horizon", 1.5), {"/horizon": "Input should be a valid integer; came 1.5"}],
     "a horizon is true": [("/horizon", True), {"/horizon": "Input should be a valid integer; came True"}],
+    "levels are none that the model knows": [
+        ("/levels", [80, 10**100]),
+        {
+            "/levels/0": "expected one of none, for this model, came 80",
+            "/levels/1": f"expected one of none, for this model, came 1{'0' * 56}...",
+        },
+    ],
+    "levels are no numbers": [
+        ("/levels", ["80", 80.5, None]),
+        {
+            "/levels/0": "Input should be a valid integer; came '80'",
+            "/levels/1": "Input should be a valid integer; came 80.5",
+            "/levels/2": "Input should be a valid integer; came None",
+        },
+    ],
+    "a level is a number": [("/levels", 80), {"/levels": "Input should be a valid list; came 80"}],
     "values are far too large": [
         ("/series/0/values/temp/0", 1e300),
         {
@@ -310,12 +326,13 @@ FIELDS = {f"a{i}": 1 for i in range(100_000)}
     "body",
     [
         {"series": [1] * 200_000},
+        {"levels": ["x"] * 200_000, **FIELDS},
         FIELDS,
         {"model": "hourly", "series": [FIELDS]},
         {"model": "hourly", "series": [{"values": FIELDS}]},
         {"model": "hourly", "series": [{"timestamps": [None] * 200_000, "values": {}}]},
     ],
-    ids=["series", "fields", "fields of a series", "columns", "timestamps"],
+    ids=["series", "levels", "fields", "fields of a series", "columns", "timestamps"],
 )
 def test_a_hostile_number_of_faults_is_not_searched_to_its_end(client, body):
     """A million faulty series held the service for two minutes once."""

@@ -91,6 +91,15 @@ def other_lengths(path, edit_manifest, **_):
     edit_manifest(path, shorten)
 
 
+def intervals_of_other_steps(path, edit_manifest, **_):
+    intervals = {"season": 7, "half_widths": {"80": [[1.0, 1.0]] * 6}}
+    edit_manifest(path, lambda manifest: manifest.update(intervals=intervals))
+
+
+def intervals_of_too_long_a_season(path, edit_manifest, **_):
+    edit_manifest(path, lambda manifest: manifest.update(intervals={"season": 28, "half_widths": {}}))
+
+
 def no_onnx(path, replace_file, **_):
     replace_file(path, "forecast.onnx", b"\x89PNG no graph")
 
@@ -144,6 +153,8 @@ BROKEN = {
     no_columns: "FaultyManifest: /forecast/columns: required, but missing",
     other_graph: "FaultyManifest: expected a graph forecast such as ",
     other_lengths: "UnusableFile: forecast.onnx: expected a graph of ",
+    intervals_of_other_steps: "FaultyManifest: expected half widths of shape (7, 2) at 80, came (6, 2)",
+    intervals_of_too_long_a_season: "FaultyManifest: expected a season shorter than seq_len 28, came 28",
     no_onnx: "UnusableFile: forecast.onnx: ONNX Runtime cannot load it: ",
     empty_onnx: "UnusableFile: forecast.onnx: ONNX Runtime cannot load it: ",
     no_archive: "UnusableFile: golden.npz is no file of arrays: ",
