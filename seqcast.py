@@ -1,6 +1,7 @@
 """The `seqcast` command: finds its verbs among the installed entry points, imports none of them by name."""
 
 import argparse
+import os
 import sys
 from importlib.metadata import entry_points
 
@@ -19,6 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     except SeqcastError as error:
         print(f"seqcast {arguments.verb}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # the reader of a pipe has enough, as head has; let Python not complain again when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in ("contract", "model", "service"):
             raise

@@ -3,36 +3,15 @@
 N windows, L = seq_len + pred_len rows each, C columns, F calendar features.
 """
 
-from dataclasses import dataclass
-
-import torch
 from torch import Tensor
 
 from contract.errors import Fault, FaultyTable
 from contract.manifest import ForecastSpec
 from model.config import DataConfig
 from model.preprocessing import Table
+from model.windows import Windows
 
 SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """Every stretch of `seq_len + pred_len` rows of a table, at stride 1."""
-
-    values: Tensor  # (rows, C)
-    calendar: Tensor  # (rows, F)
-    seq_len: int
-    pred_len: int
-
-    def __len__(self) -> int:
-        return len(self.values) - self.seq_len - self.pred_len + 1
-
-    def batch(self, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Windows that start at rows `starts` (B,) -> history (B, seq_len, C), calendar (B, L, F), future."""
-        rows = starts.unsqueeze(1) + torch.arange(self.seq_len + self.pred_len, device=starts.device)
-        values = self.values[rows]  # (B, L, C)
-        return values[:, : self.seq_len], self.calendar[rows], values[:, self.seq_len :]
 
 
 def split_rows(config: DataConfig, n_rows: int) -> dict[str, slice]:

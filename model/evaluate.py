@@ -10,9 +10,9 @@ from torch import Tensor
 
 from contract.intervals import Intervals
 from contract.manifest import ForecastSpec
-from model.datasets import Windows
-from model.forecasting import EVALUATION_BATCH, ForecastData
-from model.linear import fit_ridge, ridge_forecast
+from model.forecasting import EVALUATION_BATCH, ForecastData, ForecastGraph
+from model.linear import LinearConfig, build_linear, fit_ridge
+from model.windows import Windows
 
 Forecaster = Callable[[Tensor, Tensor], Tensor]  # history and calendar in units -> forecast in units
 
@@ -137,11 +137,11 @@ def _scores(errors: Tensor, spec: ForecastSpec) -> Scores:
 
 def _baselines(data: ForecastData, spec: ForecastSpec) -> Mapping[str, Forecaster]:
     steps = torch.arange(spec.pred_len)
-    weights = fit_ridge(data.scaled["train"], data.scaled["val"])
-    mean, std = (torch.tensor(part, dtype=torch.float64) for part in (spec.scaler.mean, spec.scaler.std))
+    ridge = build_linear(LinearConfig(seq_len=spec.seq_len, pred_len=spec.pred_len), spec)
+    fit_ridge(ridge, data.scaled["train"], data.scaled["val"])
     baselines: dict[str, Forecaster] = {
         "last value": lambda history, _: history[:, -1:].expand(-1, spec.pred_len, -1),
-        "ridge": lambda history, _: ridge_forecast(weights, (history - mean) / std) * std + mean,
+        "ridge": torch.no_grad()(ForecastGraph(ridge, spec.scaler)),
     }
     season = spec.step.season
     if season is not None and 1 < season <= spec.seq_len:

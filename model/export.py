@@ -23,9 +23,9 @@ from contract.manifest import Tensor as TensorSpec
 from contract.records import encode
 from model.card import forecast_card
 from model.config import Recipe
-from model.datasets import Windows
 from model.evaluate import Forecaster, calibrate, evaluate
 from model.forecasting import ForecastData, ForecastGraph
+from model.windows import Windows
 
 TOLERANCE = 1e-4  # of a column's standard deviation
 CHECKED_WINDOWS = 64

@@ -15,8 +15,9 @@ from contract.manifest import ForecastSpec
 from contract.scaler import Scaler
 from model.architectures import ARCHITECTURES
 from model.config import Recipe
-from model.datasets import Windows, split_rows, split_windows
+from model.datasets import split_rows, split_windows
 from model.preprocessing import Table, read_table
+from model.windows import Windows
 
 EVALUATION_BATCH = 256
 
@@ -40,7 +41,7 @@ def build_model(recipe: Recipe, spec: ForecastSpec) -> nn.Module:
     """The untrained architecture, its weights drawn from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     build = ARCHITECTURES[recipe.architecture].build
-    return build(recipe.model, len(spec.columns), len(spec.calendar), recipe.seed)
+    return build(recipe.model, spec, recipe.seed)
 
 
 @dataclass(frozen=True, slots=True)

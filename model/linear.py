@@ -1,34 +1,107 @@
-"""Ridge regression from a window's rows to the next ones, one map a column, on values less the last.
+"""Ridge regression from a window to the rows after it, on values less the last ones.
 
-The line to beat: Zeng et al. 2023 ("Are Transformers effective for time series forecasting?").
+The line to beat (Zeng et al. 2023, "Are Transformers effective for time series forecasting?"), and with a few more
+inputs the model that beats it. B windows, C columns, F calendar features, I inputs of one column.
 """
 
+import math
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.datasets import Windows
+from contract.manifest import ForecastSpec
+from model.windows import Windows
 
-PENALTIES = tuple(10.0**power for power in range(-1, 7))
-
-
-def fit_ridge(train: Windows, val: Windows) -> Tensor:
-    """Scaled windows -> weights (C, seq_len, pred_len); the penalty is the best of PENALTIES on `val`."""
-    x, y = _pairs(train)
-    x_val, y_val = _pairs(val)
-    gram, cross = x.transpose(1, 2) @ x, x.transpose(1, 2) @ y  # (C, L, L), (C, L, P)
-    eye = torch.eye(gram.shape[1], dtype=gram.dtype)
-    candidates = (torch.linalg.solve(gram + penalty * eye, cross) for penalty in PENALTIES)
-    return min(candidates, key=lambda weights: float((x_val @ weights - y_val).square().mean()))
+PENALTIES = tuple(10.0 ** (power / 2) for power in range(-2, 11))
+_CYCLES = {"hour": 24, "day_of_week": 7, "week_of_year": 53, "month": 12}
 
 
-def ridge_forecast(weights: Tensor, history: Tensor) -> Tensor:
-    """`weights` (C, seq_len, pred_len), scaled `history` (B, seq_len, C) -> (B, pred_len, C)."""
-    last = history[:, -1:]
-    return torch.einsum("blc,clp->bpc", (history - last).to(weights.dtype), weights) + last
+@dataclass(frozen=True, slots=True)
+class LinearConfig:
+    """Without the last three, the plain ridge of each column on its own history.
+
+    turning_rows: the column's last rows once more, with weights that turn with the season's phase (the hour of the
+    day for hourly rows), so that 6 o'clock may look back differently from noon. harmonics: sines and cosines of that
+    phase. shared_rows: the last rows of every column.
+    """
+
+    seq_len: int = 96
+    label_len: int = 0
+    pred_len: int = 24
+    turning_rows: int = 0
+    harmonics: int = 0
+    shared_rows: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seq_len < 2 or self.pred_len < 1:
+            raise ValueError(f"expected seq_len >= 2 and pred_len >= 1, came {self.seq_len} and {self.pred_len}")
+        if self.label_len != 0:
+            raise ValueError(f"expected label_len 0, since there is no decoder, came {self.label_len}")
+        if self.harmonics < 0:
+            raise ValueError(f"expected harmonics from 0 on, came {self.harmonics}")
+        for name in ("turning_rows", "shared_rows"):
+            if not 0 <= getattr(self, name) <= self.seq_len:
+                raise ValueError(f"expected 0 <= {name} <= seq_len, came {getattr(self, name)}")
 
 
-def _pairs(windows: Windows) -> tuple[Tensor, Tensor]:
-    history, _, future = windows.batch(torch.arange(len(windows)))
-    last = history[:, -1:]
-    # (N, L, C) -> (C, N, L)
-    return tuple((part - last).double().permute(2, 0, 1) for part in (history, future))  # type: ignore[return-value]
+class Linear(nn.Module):
+    """Scaled history and calendar features in, scaled forecast out; fitted by `fit_ridge`, in closed form."""
+
+    def __init__(self, config: LinearConfig, n_columns: int, phase: tuple[int, int]) -> None:
+        """`phase` is the calendar feature that tells the season's phase, and how many values it has."""
+        super().__init__()
+        self.config = config
+        self.phase = phase
+        own = config.seq_len + 2 * config.turning_rows
+        shared = 1 + 2 * config.harmonics + config.shared_rows * n_columns
+        self.own_weights = nn.Parameter(torch.zeros(n_columns, own, config.pred_len))
+        self.shared_weights = nn.Parameter(torch.zeros(n_columns, shared, config.pred_len))
+
+    def forward(self, history: Tensor, calendar: Tensor) -> Tensor:
+        """(B, seq_len, C), (B, seq_len + pred_len, F) -> (B, pred_len, C)."""
+        own, shared = self.inputs(history, calendar)
+        change = torch.einsum("bci,cip->bpc", own, self.own_weights)
+        return history[:, -1:] + change + torch.einsum("bi,cip->bpc", shared, self.shared_weights)
+
+    def inputs(self, history: Tensor, calendar: Tensor) -> tuple[Tensor, Tensor]:
+        """What each column has to itself (B, C, I_own), and what all have in common (B, I_shared)."""
+        config = self.config
+        changes = (history - history[:, -1:]).transpose(1, 2)  # (B, C, seq_len)
+        index, cycle = self.phase
+        # the first step to forecast; features are in [-0.5, 0.5] from the first value to the last
+        phase = 2 * math.pi * (calendar[:, config.seq_len, index] + 0.5) * (cycle - 1) / cycle
+        turning = changes[..., config.seq_len - config.turning_rows :]
+        turns = [turning * wave[:, None, None] for wave in (phase.cos(), phase.sin())]
+        waves = [wave for k in range(1, config.harmonics + 1) for wave in ((k * phase).cos(), (k * phase).sin())]
+        rows = changes[..., config.seq_len - config.shared_rows :].flatten(1)
+        common = torch.stack([torch.ones_like(phase), *waves], dim=1)
+        return torch.cat([changes, *turns], dim=-1), torch.cat([common, rows], dim=1)
+
+
+def build_linear(config: LinearConfig, spec: ForecastSpec) -> Linear:
+    index = next(index for index, name in enumerate(spec.calendar) if name in _CYCLES)
+    return Linear(config, len(spec.columns), (index, _CYCLES[spec.calendar[index]]))
+
+
+@torch.no_grad()
+def fit_ridge(model: Linear, train: Windows, val: Windows) -> None:
+    """Set the weights from scaled windows; each column's penalty is the best of PENALTIES on `val`."""
+    train_own, train_shared, train_target = _inputs_and_targets(model, train)
+    val_own, val_shared, val_target = _inputs_and_targets(model, val)
+    split = train_own.shape[-1]
+    for column in range(train_own.shape[1]):
+        x = torch.cat([train_own[:, column], train_shared], dim=1).double()  # (N, I)
+        gram, cross = x.T @ x, x.T @ train_target[..., column]
+        x_val = torch.cat([val_own[:, column], val_shared], dim=1).double()
+        eye = torch.eye(len(gram), dtype=gram.dtype)
+        candidates = [torch.linalg.solve(gram + penalty * eye, cross) for penalty in PENALTIES]
+        errors = [(x_val @ weights - val_target[..., column]).square().mean() for weights in candidates]
+        best = candidates[int(torch.stack(errors).argmin())]
+        model.own_weights[column] = best[:split]
+        model.shared_weights[column] = best[split:]
+
+
+def _inputs_and_targets(model: Linear, windows: Windows) -> tuple[Tensor, Tensor, Tensor]:
+    history, calendar, future = windows.batch(torch.arange(len(windows)))
+    return *model.inputs(history, calendar), (future - history[:, -1:]).double()

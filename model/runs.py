@@ -13,6 +13,7 @@ from contract.bundle import MANIFEST, read_bundle
 from contract.errors import Fault, FaultyRecipe, FaultyTable
 from contract.manifest import ForecastSpec
 from contract.records import decode, encode
+from model.architectures import ARCHITECTURES
 from model.config import Recipe, parse_recipe
 from model.evaluate import Forecaster
 from model.export import onnx_forecaster
@@ -55,10 +56,15 @@ def train(recipe: Recipe, table_path: Path, run: Path, *, resume: bool) -> None:
         (run / SPEC).write_text(json.dumps(saved, indent=1))
     model = build_model(recipe, spec)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(model, ForecastTask(data, device, recipe.training.level_shift), recipe.training, run, device)
+    task = ForecastTask(data, device, recipe.training.level_shift)
+    trainer = Trainer(model, task, recipe.training, run, device)
     if resume:
         trainer.resume()
-    trainer.fit()
+    fit = ARCHITECTURES[recipe.architecture].fit
+    if fit is not None:
+        trainer.solve(lambda: fit(model, data.scaled["train"], data.scaled["val"]))
+    else:
+        trainer.fit()
 
 
 def load_run(run: Path) -> TrainedRun:

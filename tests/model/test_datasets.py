@@ -6,8 +6,9 @@ from contract.calendar_features import calendar_features
 from contract.errors import FaultyTable
 from contract.forecast_window import forecast_window
 from model.config import DataConfig
-from model.datasets import Windows, split_rows, split_windows
+from model.datasets import split_rows, split_windows
 from model.forecasting import ForecastData, forecast_spec
+from model.windows import Windows
 
 ETTH1 = DataConfig(borders=(8640, 11520, 14400))
 
