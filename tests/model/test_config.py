@@ -68,7 +68,11 @@ def test_some_recipe_is_shipped():
     [
         ("name = ", "", "expected TOML: "),
         (LEAST.replace("informer", "oracle"), "/architecture", "expected one of informer, linear, came 'oracle'"),
-        (LEAST.replace('"informer"', '["informer"]'), "/architecture", "expected one of informer, linear, came ['informer']"),
+        (
+            LEAST.replace('"informer"', '["informer"]'),
+            "/architecture",
+            "expected one of informer, linear, came ['informer']",
+        ),
         ("", "/architecture", "expected one of informer, linear, came None"),
         (LEAST.replace("seed = 1\n", ""), "/seed", "required, but missing"),
         (LEAST.replace("1", "true"), "/seed", "expected an integer, came True"),
