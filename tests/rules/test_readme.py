@@ -5,6 +5,7 @@ In the output shown, ... stands for anything.
 
 import os
 import re
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -30,10 +31,16 @@ def running():
         port = str(probe.getsockname()[1])
     environment = {**os.environ, "SEQCAST_PORT": port}
     command, shown = SESSION[0]
-    with subprocess.Popen(command.split(), cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        printed = "".join(process.stdout.readline() for _ in shown.splitlines())
+    with subprocess.Popen(
+        command.split(), cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        printed = ""
+        while shown.splitlines()[-1].partition("8000")[0] not in printed:
+            line = process.stdout.readline()
+            assert line, f"{command} ended after printing:\n{printed}"
+            printed += line
         yield printed, port
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # make, and the service that it started
 
 
 def test_the_first_command_starts_the_service(running):
