@@ -1,6 +1,6 @@
 """A bundle of a recipe with random weights: as fast as a trained one, and at once.
 
-    .venv-train/bin/python -m benchmarks.untrained_bundle RECIPE.toml --data TABLE.csv --bundles DIR
+.venv-train/bin/python -m benchmarks.untrained_bundle RECIPE.toml --data TABLE.csv --bundles DIR
 """
 
 import argparse
