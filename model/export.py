@@ -18,8 +18,7 @@ from contract.bundle import CARD, GOLDEN, Bundle, bundle_versions, write_bundle
 from contract.errors import ExportRefused
 from contract.forecast_window import forecast_window
 from contract.frequency import Times
-from contract.manifest import FORMAT, ForecastSpec, Graph, Manifest
-from contract.manifest import Tensor as TensorSpec
+from contract.manifest import FORMAT, ForecastSpec, Manifest
 from contract.records import encode
 from model.card import forecast_card
 from model.config import Recipe
@@ -57,7 +56,7 @@ def export_forecast(
         name=recipe.name,
         version=latest + 1,
         task="forecast",
-        graphs={"forecast": _signature(spec)},
+        graphs={"forecast": spec.graph("forecast.onnx")},
         files={},
         forecast=spec,
         intervals=intervals,
@@ -150,15 +149,3 @@ def _check(graph: ForecastGraph, forecaster: Forecaster, windows: Windows, spec:
     if wrong:
         shown = ", ".join(f"{name} by {error:.2g}" for name, error in wrong.items())
         raise ExportRefused(f"torch and ONNX Runtime differ by over {TOLERANCE} standard deviations: {shown}")
-
-
-def _signature(spec: ForecastSpec) -> Graph:
-    columns, features = len(spec.columns), len(spec.calendar)
-    return Graph(
-        file="forecast.onnx",
-        inputs=(
-            TensorSpec("history", "float64", (None, spec.seq_len, columns)),
-            TensorSpec("calendar", "float32", (None, spec.seq_len + spec.pred_len, features)),
-        ),
-        outputs=(TensorSpec("forecast", "float64", (None, spec.pred_len, columns)),),
-    )

@@ -1,5 +1,6 @@
 """ONNX Runtime, and nothing else of the service imports it."""
 
+import ctypes
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,11 +21,26 @@ _FAILURES = tuple(each for each in vars(_native).values() if isinstance(each, ty
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
-    """Raises NotReady if CUDA is asked for and this ONNX Runtime has none."""
-    available = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if wanted == "cuda" and not available:
-        raise NotReady("device cuda was asked for, but this ONNX Runtime has no CUDA: install seqcast[serve-gpu]")
-    return "cuda" if available and wanted != "cpu" else "cpu"
+    """Raises NotReady if CUDA is asked for and there is none."""
+    if wanted == "cpu":
+        return "cpu"
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        lack = "this ONNX Runtime has no CUDA: install seqcast[serve-gpu]"
+    elif not _has_gpu():
+        lack = "there is no NVIDIA driver with a GPU"
+    else:
+        onnxruntime.preload_dlls()  # the CUDA libraries that came as Python packages
+        return "cuda"
+    if wanted == "cuda":
+        raise NotReady(f"device cuda was asked for, but {lack}")
+    return "cpu"
+
+
+def _has_gpu() -> bool:
+    try:
+        return int(ctypes.CDLL("libcuda.so.1").cuInit(0)) == 0
+    except OSError:
+        return False
 
 
 class Session:
