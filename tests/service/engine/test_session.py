@@ -3,27 +3,46 @@ import onnxruntime
 import pytest
 
 from contract.errors import NotReady, UnusableFile
+from service.engine import session
 from service.engine.session import Session, choose_device, differ
 
 
+CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+CPU = ["CPUExecutionProvider"]
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """machine(providers, has_gpu): an ONNX Runtime with these providers, and a GPU or none."""
+
+    def machine(providers, has_gpu):
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+        monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+        monkeypatch.setattr(session, "_has_gpu", lambda: has_gpu)
+
+    return machine
+
+
 @pytest.mark.parametrize(
-    ("wanted", "providers", "expected"),
+    ("wanted", "providers", "has_gpu", "expected"),
     [
-        ("auto", ["CPUExecutionProvider"], "cpu"),
-        ("cpu", ["CPUExecutionProvider"], "cpu"),
-        ("auto", ["CUDAExecutionProvider", "CPUExecutionProvider"], "cuda"),
-        ("cuda", ["CUDAExecutionProvider", "CPUExecutionProvider"], "cuda"),
-        ("cpu", ["CUDAExecutionProvider", "CPUExecutionProvider"], "cpu"),
+        ("auto", CPU, True, "cpu"),
+        ("cpu", CPU, False, "cpu"),
+        ("auto", CUDA, True, "cuda"),
+        ("auto", CUDA, False, "cpu"),
+        ("cuda", CUDA, True, "cuda"),
+        ("cpu", CUDA, True, "cpu"),
     ],
 )
-def test_cuda_is_taken_where_it_is_and_may_be(monkeypatch, wanted, providers, expected):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+def test_cuda_is_taken_where_it_is_and_may_be(machine, wanted, providers, has_gpu, expected):
+    machine(providers, has_gpu)
     assert choose_device(wanted) == expected
 
 
-def test_cuda_is_refused_where_it_is_not(monkeypatch):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(NotReady, match="no CUDA"):
+@pytest.mark.parametrize(("providers", "has_gpu", "lack"), [(CPU, True, "no CUDA"), (CUDA, False, "no NVIDIA driver")])
+def test_cuda_is_refused_where_it_is_not(machine, providers, has_gpu, lack):
+    machine(providers, has_gpu)
+    with pytest.raises(NotReady, match=lack):
         choose_device("cuda")
 
 
