@@ -24,21 +24,23 @@ train-tests: .venv-train/.dev .venv/.dev
 	.venv-train/bin/python -m pytest tests/contract tests/model tests/parity tests/system
 
 .venv/.serve: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	.venv/bin/python $(INSTALL) '.[serve]'
+	@echo "setting up .venv, once: the serving packages"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python $(INSTALL) '.[serve]'
 	@touch $@
 
 .venv/.dev: .venv/.serve
-	.venv/bin/python $(INSTALL) '.[serve,dev]'
+	@.venv/bin/python $(INSTALL) '.[serve,dev]'
 	@touch $@
 
 .venv-train/.train: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-train
-	.venv-train/bin/python $(INSTALL) '.[train]'
+	@echo "setting up .venv-train, once: torch and the training packages"
+	@$(PYTHON) -m venv .venv-train
+	@.venv-train/bin/python $(INSTALL) '.[train]'
 	@touch $@
 
 .venv-train/.dev: .venv-train/.train
-	.venv-train/bin/python $(INSTALL) '.[train,test]'
+	@.venv-train/bin/python $(INSTALL) '.[train,test]'
 	@touch $@
 
 clean:

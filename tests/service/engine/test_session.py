@@ -6,7 +6,6 @@ from contract.errors import NotReady, UnusableFile
 from service.engine import session
 from service.engine.session import Session, choose_device, differ
 
-
 CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 CPU = ["CPUExecutionProvider"]
 
