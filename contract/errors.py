@@ -8,6 +8,7 @@ SeqcastError
 │   └── FaultySettings      the service's settings
 ├── UnknownModel            no such model, or no such version of it
 ├── BodyTooLarge            a request body over the limit
+├── UnknownMediaType        a request body of a kind that is not read
 ├── BundleError             a bundle that must not be served
 │   ├── FaultyManifest
 │   ├── NewerFormat
@@ -72,6 +73,10 @@ class UnknownModel(SeqcastError):
 
 class BodyTooLarge(SeqcastError):
     """A request body over the limit."""
+
+
+class UnknownMediaType(SeqcastError):
+    """A request body of a kind that is not read."""
 
 
 class BundleError(SeqcastError):

@@ -9,7 +9,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from contract.errors import BodyTooLarge, Fault, FaultyInput, FaultyRequest, NotReady, SeqcastError, UnknownModel
+from contract.errors import (
+    BodyTooLarge,
+    Fault,
+    FaultyInput,
+    FaultyRequest,
+    NotReady,
+    SeqcastError,
+    UnknownMediaType,
+    UnknownModel,
+)
 from service.schemas import faults_of
 
 log = logging.getLogger(__name__)
@@ -20,6 +29,7 @@ _STATUS: dict[type[SeqcastError], HTTPStatus] = {
     FaultyRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnknownModel: HTTPStatus.NOT_FOUND,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

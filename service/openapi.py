@@ -1,5 +1,6 @@
 """What FastAPI cannot see by itself: bodies that are parsed by hand, and problems."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,10 +13,11 @@ _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (ForecastRequest, Series)
 
 
-def documented_body(schema: type[BaseModel]) -> dict[str, Any]:
-    """`openapi_extra` of a route that reads its JSON body itself."""
+def documented_body(schema: type[BaseModel], others: Mapping[str, Any]) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads its body itself, JSON or one of the `others`, by media type."""
     reference = {"$ref": _REF.format(model=schema.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
+    content = {"application/json": {"schema": reference}, **others}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

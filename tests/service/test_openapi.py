@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from service.routes.query import COLUMNS, FIELDS
+
 PATHS = {"/forecast", "/models", "/models/{name}", "/models/{name}/sample", "/healthz", "/readyz", "/metrics"}
 
 
@@ -45,7 +47,10 @@ def test_a_forecast_is_described(document):
     operation = document["paths"]["/forecast"]["post"]
     content = operation["requestBody"]["content"]["application/json"]
     assert content["schema"] == {"$ref": "#/components/schemas/ForecastRequest"}
-    for status in ("404", "413", "422", "503"):
+    assert set(operation["requestBody"]["content"]) == {"application/json", "text/csv"}
+    assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/csv"}
+    assert [parameter["name"] for parameter in operation["parameters"]] == [*FIELDS, *COLUMNS]
+    for status in ("404", "413", "415", "422", "503"):
         assert set(operation["responses"][status]["content"]) == {"application/problem+json"}
     schemas = document["components"]["schemas"]
     assert schemas["ForecastRequest"]["required"] == ["series"]

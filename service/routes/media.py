@@ -1,0 +1,38 @@
+"""What a body is, and what the answer shall be."""
+
+from fastapi import Request
+
+from contract.errors import UnknownMediaType
+
+JSON, CSV = "application/json", "text/csv"
+# what clients send JSON as without being told to: curl -d, fetch, none at all
+_JSON_TOO = ("", "text/json", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream")
+
+
+def body_type(request: Request) -> str:
+    """JSON or CSV. Raises UnknownMediaType if the body says to be something else."""
+    came = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if came in (JSON, CSV):
+        return came
+    if came in _JSON_TOO or came.endswith("+json"):
+        return JSON
+    raise UnknownMediaType(f"expected {JSON} or {CSV}, came {came[:60]}")
+
+
+def answer_type(request: Request, body: str) -> str:
+    """As the request accepts it, and as its body is if it does not say."""
+    weights = {JSON: 0.0, CSV: 0.0}
+    for each in request.headers.get("accept", "").lower().split(","):
+        name, *parameters = (part.strip() for part in each.split(";"))
+        if name in weights:
+            weights[name] = next((_weight(part[2:]) for part in parameters if part.startswith("q=")), 1.0)
+    if weights[JSON] == weights[CSV]:
+        return body
+    return max(weights, key=lambda name: weights[name])
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

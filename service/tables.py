@@ -1,0 +1,208 @@
+"""CSV -> a request's series, and forecasts -> CSV. pandas is imported when the first table comes."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.errors import Fault, FaultyRequest
+from contract.pointers import escape
+from service.turns import Turns
+
+TIME_NAMES = ("timestamp", "time", "datetime", "date", "ds")
+"""What a column of timestamps is usually called, in any case."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?")
+_RAGGED = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
+_LONGEST_HEADER = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's rows as `series` of a request; row k of series i is row `rows[i][k]` of the table."""
+
+    id_name: str | None
+    time_name: str
+    series: list[Any]
+    rows: list[NDArray[np.int64]]
+
+    @contextmanager
+    def pointing(self) -> Iterator[None]:
+        """Let the faults of the series that are found within point into the table."""
+        try:
+            yield
+        except FaultyRequest as error:
+            # a column's fault is that of every series
+            raise FaultyRequest(list(dict.fromkeys(map(self._located, error.faults)))) from None
+
+    def _located(self, fault: Fault) -> Fault:
+        match fault.pointer.split("/")[1:]:
+            case ["series", index, "values", name, row]:
+                return Fault(f"/rows/{self.rows[int(index)][int(row)]}/{name}", fault.message)
+            case ["series", index, "timestamps", row]:
+                return Fault(f"/rows/{self.rows[int(index)][int(row)]}/{escape(self.time_name)}", fault.message)
+            case ["series", _, "values", name]:
+                return Fault(f"/columns/{name}", fault.message)
+            case ["series", index, *_] if self.id_name is not None:
+                first, name = self.rows[int(index)][0], self.series[int(index)]["id"]
+                return Fault(f"/rows/{first}", f"{self.id_name} {name}: {fault.message}")
+            case ["series", *_]:
+                return Fault("/rows", fault.message)
+        return fault
+
+
+def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Table:
+    """A row of names, then rows of cells; empty cells are missing values.
+
+    Timestamps are in the column `time_name`, or in one that is called so, or in the first without a number. With
+    `id_name`, rows of one id are one series. Raises FaultyRequest; pointers are /rows/<from 0, below the names>/<name>.
+    """
+    import pandas as pd
+
+    # every other spelling of a missing value might be a name or a mistake
+    how: dict[str, Any] = {"encoding": "utf-8-sig", "keep_default_na": False, "na_values": [""]}
+    how |= {"skipinitialspace": True, "low_memory": False}
+    try:
+        header = pd.read_csv(io.BytesIO(content), header=None, nrows=1, dtype=object, **how)
+        names = ["" if cell != cell else str(cell) for cell in header.iloc[0]]
+        _check_names(names, {"id_column": id_name, "time_column": time_name})
+        time_name = time_name or next((name for name in names if name.lower() in TIME_NAMES and name != id_name), None)
+        texts = {name: object for name in (id_name, time_name) if name is not None}
+        frame = pd.read_csv(io.BytesIO(content), header=0, names=names, dtype=texts, **how)
+    except ValueError as error:  # no text, no CSV, or no columns
+        raise FaultyRequest([_unreadable(str(error))]) from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much in front for row labels
+        raise FaultyRequest([Fault("/rows/0", f"expected {len(names)} cells as in the header, came more")])
+    if frame.empty:
+        raise FaultyRequest([Fault("/rows", "expected rows below the header, came none")])
+    columns = {name: _cells(pd, frame[name]) for name in names if name not in texts}
+    time_name = time_name if time_name is not None else next(filter(lambda name: _wordy(columns[name]), columns), None)
+    if time_name is None:
+        message = f"expected a column of timestamps, came only numbers; name it {', '.join(TIME_NAMES)} or time_column"
+        raise FaultyRequest([Fault("/columns", message)])
+    columns.pop(time_name, None)
+    times = _times(frame[time_name])
+    if id_name is None:
+        ids: list[Any] = [None]
+        groups = [np.arange(len(frame))]
+    else:
+        codes, found = pd.factorize(frame[id_name])
+        if (codes < 0).any():
+            message = "expected an id, came an empty cell"
+            places = (f"/rows/{row}/{escape(id_name)}" for row in np.flatnonzero(codes < 0))
+            raise FaultyRequest([Fault(place, message) for place in places])
+        ids = list(found)
+        groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    series = [
+        {
+            "id": name,
+            "timestamps": times[rows].tolist(),
+            "values": {column: cells[rows].tolist() for column, cells in columns.items()},
+        }
+        for name, rows in zip(ids, groups, strict=True)
+    ]
+    return Table(id_name, time_name, series, groups)
+
+
+def _check_names(names: list[str], wanted: dict[str, str | None]) -> None:
+    """Raises FaultyRequest unless every name is there once, those asked for among them."""
+    faults = (
+        [
+            Fault(f"/columns/{escape(name)}", f"expected each column once, came {names.count(name)} of this name")
+            for name in dict.fromkeys(names)
+            if names.count(name) > 1
+        ]
+        if len(set(names)) < len(names)
+        else []
+    )
+    shown = ", ".join(names[:20])
+    faults += [
+        Fault(f"/{parameter}", f"expected a column of the table ({shown}), came {name}")
+        for parameter, name in wanted.items()
+        if name is not None and name not in names
+    ]
+    if None is not wanted["id_column"] == wanted["time_column"]:
+        faults.append(Fault("/time_column", "expected another column than id_column, came the same"))
+    if faults:
+        raise FaultyRequest(faults)
+
+
+def _unreadable(message: str) -> Fault:
+    ragged = _RAGGED.search(message)
+    if ragged:
+        return Fault(f"/rows/{int(ragged[2]) - 2}", f"expected {ragged[1]} cells as in the header, came {ragged[3]}")
+    return Fault("", f"expected CSV in UTF-8: {message.strip()}")
+
+
+def _cells(pd: Any, column: Any) -> NDArray[Any]:
+    """Numbers where pandas saw nothing else; else numbers, texts as they came, and None for empty cells."""
+    if column.dtype.kind in "iuf" and not column.isna().any():
+        numbers: NDArray[Any] = column.to_numpy()
+        return numbers
+    cells: NDArray[Any] = column.to_numpy(dtype=object, copy=True)
+    if column.dtype.kind not in "iufb":
+        read = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        cells[~np.isnan(read)] = read[~np.isnan(read)].tolist()
+    cells[column.isna().to_numpy()] = None
+    return cells
+
+
+def _wordy(cells: NDArray[Any]) -> bool:
+    """Whether there is text in the column and no number."""
+    return cells.dtype == object and {str} <= {type(cell) for cell in cells} <= {str, type(None)}
+
+
+def _times(column: Any) -> NDArray[Any]:
+    """Texts as they came, or epoch numbers if they look like it, and None for empty cells."""
+    cells: NDArray[Any] = column.to_numpy(dtype=object, copy=True)
+    cells[column.isna().to_numpy()] = None
+    if _NUMBER.fullmatch(str(cells[0])):  # read from text, since a double does not hold nanoseconds
+        for row, cell in enumerate(cells):
+            match = _NUMBER.fullmatch(str(cell))
+            if match:
+                cells[row] = float(cell) if match[1] else int(cell)
+    return cells
+
+
+async def write_table(answer: dict[str, Any], id_name: str | None = None, time_name: str = "timestamp") -> bytes:
+    """A row for each step of each forecast; behind a model's columns the bounds, such as OT_lower_80, OT_upper_80."""
+    forecasts, turns = answer["forecasts"], Turns()
+    if id_name is None and any(forecast["id"] is not None for forecast in forecasts):
+        id_name = "id"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    bounds = [
+        f"{name}_{side}_{level}"
+        for level, columns in forecasts[0]["intervals"].items()
+        for name, sides in columns.items()
+        for side in sides
+    ]
+    writer.writerow([*([id_name] if id_name is not None else []), time_name, *forecasts[0]["values"], *bounds])
+    for forecast in forecasts:
+        columns = [forecast["timestamps"], *forecast["values"].values()]
+        columns += [
+            side for level in forecast["intervals"].values() for sides in level.values() for side in sides.values()
+        ]
+        if id_name is not None:
+            columns.insert(0, [forecast["id"]] * len(forecast["timestamps"]))
+        writer.writerows(zip(*columns, strict=True))
+        await turns.pause()
+    return text.getvalue().encode()
+
+
+def warnings_header(answer: dict[str, Any]) -> dict[str, str]:
+    """`X-Seqcast-Warnings`, a JSON list in ASCII, which a table has no place for; the first ones, if they are many."""
+    told: list[str] = []
+    for forecast in answer["forecasts"]:
+        for warning in forecast["warnings"]:
+            told.append(warning if forecast["id"] is None else f"{forecast['id']}: {warning}")
+            if len(json.dumps(told)) > _LONGEST_HEADER:
+                return {"X-Seqcast-Warnings": json.dumps([*told[:-1], "and more"])}
+    return {"X-Seqcast-Warnings": json.dumps(told)} if told else {}
