@@ -14,6 +14,7 @@ from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository
 from service.schemas import ForecastRequest, Series, read, shown
 from service.series import check_series, has_columns
+from service.settings import Settings
 
 MOST_FAULTS = 1000
 """After so many no more are looked for: a hostile body could hold millions."""
@@ -26,14 +27,15 @@ class _Row:
     id: str | None
     stamps: Timestamps
     window: ForecastWindow
+    warnings: tuple[str, ...]
 
 
 class Forecasters:
     """The forecasters of a repository's bundles."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, settings: Settings) -> None:
         self._repository = repository
-        self._by_name = {name: Forecaster(loaded) for name, loaded in repository.loaded.items()}
+        self._by_name = {name: Forecaster(loaded, settings) for name, loaded in repository.loaded.items()}
 
     def choose(self, request: ForecastRequest) -> "Forecaster":
         """The one named, or the only one, or the only one that has the request's columns.
@@ -68,7 +70,8 @@ class Forecasters:
 class Forecaster:
     """Serves one forecast bundle."""
 
-    def __init__(self, loaded: LoadedBundle) -> None:
+    def __init__(self, loaded: LoadedBundle, settings: Settings) -> None:
+        self._settings = settings
         self.manifest = loaded.manifest
         self.spec = loaded.manifest.forecast
         self._session = loaded.sessions["forecast"]
@@ -107,7 +110,7 @@ class Forecaster:
                         level: self._bounds(forecast[index], half_width[index])
                         for level, half_width in half_widths.items()
                     },
-                    "warnings": [],
+                    "warnings": list(row.warnings),
                 }
                 for index, row in enumerate(rows)
             ],
@@ -130,9 +133,9 @@ class Forecaster:
         ]
         for index, data in enumerate(request.series):
             try:
-                checked = check_series(data, self.spec, f"/series/{index}")
+                checked = check_series(data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share)
                 window = forecast_window(checked.stamps.times, checked.values, self.spec)
-                rows.append(_Row(checked.id, checked.stamps, window))
+                rows.append(_Row(checked.id, checked.stamps, window, checked.notes))
             except FaultyInput as error:
                 faults += error.faults
             if len(faults) > MOST_FAULTS:
