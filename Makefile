@@ -24,7 +24,7 @@ train-tests: .venv-train/.dev .venv/.dev
 	.venv-train/bin/python -m pytest tests/contract tests/model tests/parity tests/system
 
 .venv/.serve: pyproject.toml constraints.txt
-	@echo "setting up .venv, once: the serving packages"
+	@echo "setting up .venv, once: the serving packages" >&2
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python $(INSTALL) '.[serve]'
 	@touch $@
@@ -34,7 +34,7 @@ train-tests: .venv-train/.dev .venv/.dev
 	@touch $@
 
 .venv-train/.train: pyproject.toml constraints.txt
-	@echo "setting up .venv-train, once: torch and the training packages"
+	@echo "setting up .venv-train, once: torch and the training packages" >&2
 	@$(PYTHON) -m venv .venv-train
 	@.venv-train/bin/python $(INSTALL) '.[train]'
 	@touch $@

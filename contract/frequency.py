@@ -3,7 +3,7 @@
 import functools
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,75 @@ class Frequency:
             return same_clock & np.is_busday(times.astype("M8[D]"))
         day = _day_of_month(times)
         return same_clock & (day == np.minimum(day.max(), _month_length(times.astype("M8[M]"))))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Every timestamp that a timeline of `frequency` may have: those a whole number of steps from one another.
+
+    For months and business days rows also share the time of day, `clock` in ms; for months, the day of the month.
+    """
+
+    frequency: Frequency
+    phase: int
+    clock: int
+    day: int
+
+    @classmethod
+    def of(cls, times: Times, frequency: Frequency) -> "Grid":
+        """The one that most of `times` (L,), in any order, are on."""
+        if frequency.unit in _MILLISECONDS:
+            clock, day = 0, 1
+        else:
+            clock = int(_commonest((times - times.astype("M8[D]")).astype(np.int64)))
+            days, lengths = _day_of_month(times), _month_length(times.astype("M8[M]"))
+            # of days that fit equally many rows the latest: month ends are then what they look like
+            day = max(np.unique(days).tolist(), key=lambda day: ((days == np.minimum(day, lengths)).sum(), day))
+        grid = cls(frequency, 0, clock, day)
+        units, on_grid = grid._units(times)
+        phases = units[on_grid] % grid._width if on_grid.any() else units[:1] % grid._width
+        return cls(frequency, int(_commonest(phases)), clock, day)
+
+    def place(self, times: Times) -> tuple[NDArray[np.int64], NDArray[np.bool]]:
+        """The number of steps from a common origin to each of `times` (L,), rounded down; whether it is on the grid."""
+        units, on_grid = self._units(times)
+        steps, rest = np.divmod(units - self.phase, self._width)
+        return steps, on_grid & (rest == 0)
+
+    def times(self, steps: NDArray[np.int64]) -> Times:
+        """The timestamps of these numbers of steps."""
+        units = steps * self._width + self.phase
+        if self.frequency.unit == "M":
+            months = units.astype("M8[M]")
+            since_first = (np.minimum(self.day, _month_length(months)) - 1).astype("m8[D]")
+            dates: Times = (months.astype("M8[D]") + since_first).astype("M8[ms]")
+            return dates + np.timedelta64(self.clock, "ms")
+        if self.frequency.unit == "B":
+            weekdays: Times = np.busday_offset("1970-01-01", units, roll="backward").astype("M8[ms]")
+            return weekdays + np.timedelta64(self.clock, "ms")
+        return units.astype("M8[ms]")
+
+    @property
+    def _width(self) -> int:
+        return self.frequency.count * _MILLISECONDS.get(self.frequency.unit, 1)
+
+    def _units(self, times: Times) -> tuple[NDArray[np.int64], NDArray[np.bool]]:
+        """Milliseconds, business days or months since 1970, and whether clock and day are the grid's."""
+        if self.frequency.unit in _MILLISECONDS:
+            return times.astype(np.int64), np.ones(len(times), bool)
+        dates = times.astype("M8[D]")
+        same_clock = (times - dates).astype(np.int64) == self.clock
+        if self.frequency.unit == "B":
+            return np.busday_count("1970-01-01", dates), same_clock & np.is_busday(dates)
+        months = times.astype("M8[M]")
+        return months.astype(np.int64), same_clock & (
+            _day_of_month(times) == np.minimum(self.day, _month_length(months))
+        )
+
+
+def _commonest(values: NDArray[Any]) -> Any:
+    unique, counts = np.unique(values, return_counts=True)
+    return unique[counts.argmax()]
 
 
 def _day_of_month(times: Times) -> NDArray[np.int64]:

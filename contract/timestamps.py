@@ -68,6 +68,17 @@ def parse_timestamps(stamps: Sequence[Any], pointer: str) -> Timestamps:
     raise FaultyInput(wrong[:_SHOWN_FAULTS] or mixed)
 
 
+def on_latest_clock(stamps: Sequence[Any], parsed: Timestamps) -> tuple[Timestamps, int]:
+    """`parsed` from `stamps` in any order, on the clock of the latest in time; and how many offsets they have."""
+    if parsed.zone is None or parsed.epoch is not None:
+        return parsed, 1
+    offsets = [datetime.fromisoformat(stamp).utcoffset() or timedelta() for stamp in stamps]
+    # where the latest comes twice, the larger offset: whatever the order, the same clock
+    _, latest = max(zip(parsed.times.tolist(), offsets, strict=True))
+    moved = (latest - parsed.zone.utcoffset(None)) // _MILLISECOND
+    return Timestamps(parsed.times + np.timedelta64(moved, "ms"), timezone(latest)), len(set(offsets))
+
+
 def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
     lines = "\n".join(stamps)
     if _PLAIN.fullmatch(lines) and lines.count("\n") == len(stamps) - 1:

@@ -39,7 +39,7 @@ of intervals made in the same way around the last season.
 ## Limits
 
 - It knows the columns and the frequency above, and nothing else: another series wants its own training.
-- No missing values, no gaps: a request with either is refused.
+- A request with missing values or gaps is refused, unless it says how to `fill` them.
 - Outside the range of the training rows it has nothing to go by.
 
 ## Recipe

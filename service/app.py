@@ -33,7 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
         pool = RowPool(settings.threads)
         log.info("%d rows at a time on %s", pool.threads, device)
         metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
-        app.state.seqcast = State(settings, repository, pool, Forecasters(repository), metrics)
+        app.state.seqcast = State(settings, repository, pool, Forecasters(repository, settings), metrics)
         yield
         pool.close()
 

@@ -15,6 +15,7 @@ from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository
 from service.schemas import ForecastRequest, Series, read, shown
 from service.series import CheckedSeries, check_series, has_columns
+from service.settings import Settings
 from service.turns import Turns
 
 T = TypeVar("T")
@@ -30,14 +31,15 @@ class _Row:
     id: str | None
     stamps: Timestamps
     window: ForecastWindow
+    warnings: tuple[str, ...]
 
 
 class Forecasters:
     """The forecasters of a repository's bundles."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, settings: Settings) -> None:
         self._repository = repository
-        self._by_name = {name: Forecaster(loaded) for name, loaded in repository.loaded.items()}
+        self._by_name = {name: Forecaster(loaded, settings) for name, loaded in repository.loaded.items()}
 
     def choose(self, request: ForecastRequest) -> "Forecaster":
         """The one named, or the only one, or the only one that has the request's columns.
@@ -72,7 +74,8 @@ class Forecasters:
 class Forecaster:
     """Serves one forecast bundle."""
 
-    def __init__(self, loaded: LoadedBundle) -> None:
+    def __init__(self, loaded: LoadedBundle, settings: Settings) -> None:
+        self._settings = settings
         self.manifest = loaded.manifest
         self.spec = loaded.manifest.forecast
         self._session = loaded.sessions["forecast"]
@@ -107,7 +110,7 @@ class Forecaster:
                         level: self._bounds(forecast[index], half_width[index])
                         for level, half_width in half_widths.items()
                     },
-                    "warnings": [],
+                    "warnings": list(row.warnings),
                 }
             )
             await turns.pause()
@@ -132,8 +135,8 @@ class Forecaster:
         for index, data in enumerate(request.series):
             await turns.pause()
             try:
-                checked = check_series(data, self.spec, f"/series/{index}")
-                rows.append(_Row(checked.id, checked.stamps, self._window(checked, rows[-1:])))
+                checked = check_series(data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share)
+                rows.append(_Row(checked.id, checked.stamps, self._window(checked, rows[-1:]), checked.notes))
             except FaultyInput as error:
                 faults += error.faults
             if len(faults) > MOST_FAULTS:

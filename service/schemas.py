@@ -5,7 +5,7 @@ of a hostile body, which could hold millions: minutes and gigabytes.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
@@ -57,6 +57,11 @@ class ForecastRequest(Strict):
     model: str | None = Field(None, description="Name, or name:version; may be left out if one model has these columns")
     series: Annotated[list[Any], WithJsonSchema(_SERIES)] = Field(min_length=1)
     horizon: int | None = Field(None, ge=1, description="Steps to forecast; by default, the model's pred_len")
+    fill: Literal["error", "interpolate", "previous", "seasonal"] = Field(
+        "error",
+        description="What to do with nulls, gaps, duplicate and unsorted rows: refuse them, or mend them "
+        "and say so in `warnings`",
+    )
     levels: list[int] = Field([], max_length=99, description="Intervals wanted, in percent", examples=[[80, 95]])
 
 

@@ -4,16 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from sys import float_info
-from typing import Any
+from types import NoneType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyInput
+from contract.filling import Method, fill
 from contract.frequency import Frequency
 from contract.manifest import ForecastSpec
 from contract.pointers import escape
-from contract.timestamps import Timestamps, parse_timestamps
+from contract.timestamps import Timestamps, on_latest_clock, parse_timestamps
 from service.schemas import SHOWN_FAULTS, Series, read, shown
 
 
@@ -24,41 +26,69 @@ class CheckedSeries:
     id: str | None
     stamps: Timestamps
     values: NDArray[np.float64]  # (L, C), in units, columns in the bundle's order
+    notes: tuple[str, ...] = ()  # what was mended
 
 
-def check_series(data: Any, spec: ForecastSpec, pointer: str) -> CheckedSeries:
-    """`data` as it came, at `pointer` in the request. Raises FaultyInput with every fault of this series."""
+def check_series(
+    data: Any, spec: ForecastSpec, pointer: str, method: Method | Literal["error"], max_share: float
+) -> CheckedSeries:
+    """`data` as it came, at `pointer` in the request; `method` and `max_share` are of contract.filling.
+
+    Raises FaultyInput with every fault of this series.
+    """
     series, faults = read(Series, data, pointer)
     if series is None:
         raise FaultyInput(faults)
-    values = _values(series, spec)
+    mend = method != "error"
+    values = _values(series, spec, mend)
     if values is None:
-        faults += _value_faults(series, spec, f"{pointer}/values")
+        faults += _value_faults(series, spec, f"{pointer}/values", mend)
     faults += _frequency_faults(series, spec.step, f"{pointer}/frequency")
     try:
-        stamps = _stamps(series, spec.step, pointer)
+        stamps = _stamps(series, spec.step, pointer, mend)
     except FaultyInput as error:
         faults += error.faults
     if faults or values is None:
         raise FaultyInput(faults)
-    return CheckedSeries(series.id, stamps, values)
+    checked = CheckedSeries(series.id, stamps, values)
+    return checked if method == "error" else _mended(checked, series, spec, pointer, method, max_share)
 
 
-def _values(series: Series, spec: ForecastSpec) -> NDArray[np.float64] | None:
-    """The columns in the bundle's order (L, C), or None if anything is wrong with them."""
+def _mended(
+    given: CheckedSeries, series: Series, spec: ForecastSpec, pointer: str, method: Method, max_share: float
+) -> CheckedSeries:
+    stamps, values = given.stamps, given.values
+    notes: tuple[str, ...] = ()
+    uneven = False
+    if series.timestamps is not None:
+        stamps, offsets = on_latest_clock(series.timestamps, stamps)
+        if offsets > 1:
+            notes = (f"timestamps with {offsets} offsets from UTC: all put on the clock of the latest, {stamps.zone}",)
+        uneven = len(spec.step.breaks(stamps.times)) > 0
+    if uneven or len(values) < spec.seq_len or not np.isfinite(values).all():
+        filled = fill(stamps, values, spec, method, max_share, pointer)
+        stamps, values, notes = filled.stamps, filled.values, (*notes, *filled.notes)
+    return CheckedSeries(given.id, stamps, values, notes)
+
+
+def _values(series: Series, spec: ForecastSpec, mend: bool) -> NDArray[np.float64] | None:
+    """The columns in the bundle's order (L, C), or None if anything is wrong with them; NaN for null, if we `mend`."""
     if not has_columns(series.values, spec):
         return None
     columns = [series.values[name] for name in spec.columns]
-    if set(map(type, columns)) != {list} or len(set(map(len, columns))) != 1 or len(columns[0]) < spec.seq_len:
+    if set(map(type, columns)) != {list} or len(set(map(len, columns))) != 1:
+        return None
+    if len(columns[0]) < (1 if mend else spec.seq_len):  # missing rows may be filled
         return None
     # by type, since numpy would take "1.5", true and null for numbers
-    if not set(map(type, chain.from_iterable(columns))) <= {float, int}:
+    if not set(map(type, chain.from_iterable(columns))) <= ({float, int, NoneType} if mend else {float, int}):
         return None
     try:
         values = np.array(columns, np.float64)
     except OverflowError:  # an integer beyond the largest double
         return None
-    return values.T if np.isfinite(values).all() else None
+    missing = sum(column.count(None) for column in columns) if mend else 0
+    return values.T if np.isfinite(values).sum() == values.size - missing else None
 
 
 def has_columns(values: Any, spec: ForecastSpec) -> bool:
@@ -66,7 +96,7 @@ def has_columns(values: Any, spec: ForecastSpec) -> bool:
     return isinstance(values, dict) and values.keys() == set(spec.columns)
 
 
-def _value_faults(series: Series, spec: ForecastSpec, pointer: str) -> Iterator[Fault]:
+def _value_faults(series: Series, spec: ForecastSpec, pointer: str, mend: bool) -> Iterator[Fault]:
     given = series.values
     if not isinstance(given, dict):
         yield Fault(pointer, f"expected an object with the columns {', '.join(spec.columns)}, came {shown(given)}")
@@ -82,31 +112,33 @@ def _value_faults(series: Series, spec: ForecastSpec, pointer: str) -> Iterator[
     if len(set(lengths.values())) > 1:
         came = ", ".join(f"{name} {length}" for name, length in lengths.items())
         yield Fault(pointer, f"expected columns of one length, came {came}")
-    elif lengths and min(lengths.values()) < spec.seq_len:
+    elif lengths and min(lengths.values()) < (1 if mend else spec.seq_len):
         yield Fault(pointer, f"expected at least {spec.seq_len} rows, came {min(lengths.values())}")
     for name in lengths:
-        yield from islice(_not_numbers(given[name], f"{pointer}/{escape(name)}"), SHOWN_FAULTS)
+        yield from islice(_not_numbers(given[name], f"{pointer}/{escape(name)}", mend), SHOWN_FAULTS)
 
 
-def _not_numbers(column: Sequence[Any], pointer: str) -> Iterator[Fault]:
+def _not_numbers(column: Sequence[Any], pointer: str, mend: bool) -> Iterator[Fault]:
     for row, value in enumerate(column):
+        if value is None and mend:
+            continue
         if type(value) not in (int, float) or not abs(value) <= float_info.max:
-            came = "null: missing values are not filled" if value is None else shown(value)
-            yield Fault(f"{pointer}/{row}", f"expected a finite number, came {came}")
+            came = 'null: missing values are not filled without "fill"' if value is None else shown(value)
+            yield Fault(f"{pointer}/{row}", f"expected a finite number{' or null' * mend}, came {came}")
 
 
-def _stamps(series: Series, step: Frequency, pointer: str) -> Timestamps:
-    """The timestamp of every row. Raises FaultyInput unless they are one `step` apart."""
+def _stamps(series: Series, step: Frequency, pointer: str, mend: bool) -> Timestamps:
+    """The timestamp of every row. Raises FaultyInput unless they are one `step` apart or we `mend` them."""
     columns = series.values.values() if isinstance(series.values, dict) else ()
     length = max((len(column) for column in columns if isinstance(column, list)), default=None)
     if series.timestamps is not None and series.start is None:
-        return _listed(series.timestamps, length, step, f"{pointer}/timestamps")
+        return _listed(series.timestamps, length, step, f"{pointer}/timestamps", mend)
     if series.start is not None and series.timestamps is None and series.frequency is not None:
         return _counted(series.start, length or 1, step, f"{pointer}/start")
     raise FaultyInput([Fault(pointer, "expected timestamps, or start and frequency, and not both")])
 
 
-def _listed(given: Any, length: int | None, step: Frequency, pointer: str) -> Timestamps:
+def _listed(given: Any, length: int | None, step: Frequency, pointer: str, mend: bool) -> Timestamps:
     if not isinstance(given, list):
         raise FaultyInput([Fault(pointer, f"expected a list of timestamps, came {shown(given)}")])
     faults = []
@@ -114,7 +146,8 @@ def _listed(given: Any, length: int | None, step: Frequency, pointer: str) -> Ti
         faults.append(Fault(pointer, f"expected a timestamp for each of {length} rows, came {len(given)}"))
     try:
         stamps = parse_timestamps(given, pointer)
-        faults += _uneven(stamps, step, pointer)
+        if not mend:
+            faults += _uneven(stamps, step, pointer)
     except FaultyInput as error:
         faults += error.faults
     if faults:

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     max_body_mib: float = Field(
         64, gt=0, allow_inf_nan=False, description="Largest request body, in MiB; more gets 413"
     )
+    max_fill_share: float = Field(
+        0.25, ge=0, le=1, description="Largest share of the values that a model sees which `fill` may make up"
+    )
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
     )

@@ -19,7 +19,7 @@ def _integers(text: str) -> list[int | str]:
     return [_integer(part.strip()) for part in text.split(",")] if text else []
 
 
-FIELDS: dict[str, Callable[[str], Any]] = {"model": str, "horizon": _integer, "levels": _integers}
+FIELDS: dict[str, Callable[[str], Any]] = {"model": str, "horizon": _integer, "fill": str, "levels": _integers}
 """Fields of a ForecastRequest, each with how its text is read."""
 COLUMNS = ("id_column", "time_column")
 
@@ -28,6 +28,7 @@ DOCUMENTED = [
     for name, description in {
         "model": "Of a table in CSV, as the other parameters: name, or name:version",
         "horizon": "Steps to forecast",
+        "fill": "What to do with missing, duplicate and unsorted rows: error, interpolate, previous or seasonal",
         "levels": "Intervals wanted, in percent, such as 80,95",
         "id_column": "Column whose rows of one value are one series",
         "time_column": "Column of timestamps; by default one of that name, or the first without a number",

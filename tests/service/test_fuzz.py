@@ -27,8 +27,9 @@ SERIES = st.fixed_dictionaries(
     {"values": st.dictionaries(st.sampled_from(["load", "temp", "wind/gust~max"]), st.lists(SCALARS, max_size=4))},
     optional={"timestamps": st.lists(SCALARS, max_size=4), "start": SCALARS, "frequency": SCALARS, "id": SCALARS},
 )
+FILLS = st.sampled_from(["error", "interpolate", "previous", "seasonal"])
 REQUESTS = st.fixed_dictionaries(
-    {"series": st.lists(SERIES, max_size=2)}, optional={"model": SCALARS, "horizon": SCALARS}
+    {"series": st.lists(SERIES, max_size=2)}, optional={"model": SCALARS, "horizon": SCALARS, "fill": FILLS | SCALARS}
 )
 BOUNDED = settings(max_examples=75, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -68,7 +69,8 @@ def test_any_request_of_the_right_shape(client, content):
 @BOUNDED
 @given(data=st.data())
 def test_a_sound_request_with_anything_in_any_place(client, series, data):
-    body = json.loads(json.dumps({"model": "hourly", "series": [series("hourly", id="one"), series("hourly")]}))
+    sound = {"model": "hourly", "series": [series("hourly", id="one"), series("hourly")], "fill": data.draw(FILLS)}
+    body = json.loads(json.dumps(sound))
     for _ in range(data.draw(st.integers(1, 3))):
         owner, key = data.draw(st.sampled_from(list(places(body))))
         owner[key] = data.draw(JSON)
@@ -91,7 +93,7 @@ def test_any_timestamps(client, body, stamps, data):
     if data.draw(st.booleans()):
         stamps = [stamp for stamp in stamps if type(stamp) is type(stamps[0])]
     body["series"][0]["timestamps"] = (stamps * 96)[:96]
-    answered(client, body)
+    answered(client, {**body, "fill": data.draw(FILLS)})
 
 
 def places(value):

@@ -15,6 +15,7 @@ VARIABLES = {
     "DEVICE": "cpu",
     "THREADS": "3",
     "MAX_BODY_MIB": "1.5",
+    "MAX_FILL_SHARE": "0.5",
     "KEEP_ALIVE_S": "30",
     "LOG_LEVEL": "debug",
 }
@@ -25,6 +26,7 @@ READ = {
     "device": "cpu",
     "threads": 3,
     "max_body_mib": 1.5,
+    "max_fill_share": 0.5,
     "keep_alive_s": 30,
     "log_level": "debug",
 }
@@ -70,6 +72,9 @@ def test_a_flag_wins_over_its_variable(variables):
         ("MAX_BODY_MIB", "0"),
         ("MAX_BODY_MIB", "inf"),
         ("MAX_BODY_MIB", "nan"),
+        ("MAX_FILL_SHARE", "-0.1"),
+        ("MAX_FILL_SHARE", "1.1"),
+        ("MAX_FILL_SHARE", "nan"),
         ("KEEP_ALIVE_S", "0"),
         ("LOG_LEVEL", "loud"),
     ],

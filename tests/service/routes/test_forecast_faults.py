@@ -250,7 +250,7 @@ def test_a_fault_is_told_in_full(client, body, fault):
 @pytest.mark.parametrize(
     ("text", "came"),
     [
-        ("null", "null: missing values are not filled"),
+        ("null", 'null: missing values are not filled without "fill"'),
         ("NaN", "nan"),
         ("Infinity", "inf"),
         ("-Infinity", "-inf"),
@@ -281,7 +281,9 @@ def test_every_fault_of_a_request_is_listed_at_once(client, body, series):
         change(body, place, new)
         expected |= faults
     change(body, "/series/0/values/load/3", None)
-    expected["/series/0/values/load/3"] = "expected a finite number, came null: missing values are not filled"
+    expected["/series/0/values/load/3"] = (
+        'expected a finite number, came null: missing values are not filled without "fill"'
+    )
     body["series"] += ["no series", {}, series("hourly", rows=10, more=1), series("hourly")]
     expected["/series/1"] = "expected an object, came 'no series'"
     expected["/series/2"] = "expected timestamps, or start and frequency, and not both"
