@@ -86,18 +86,17 @@ class Forecaster:
     async def forecast(self, request: ForecastRequest, pool: RowPool) -> dict[str, Any]:
         """The answer, as ForecastResponse describes it. Raises FaultyRequest with every fault."""
         rows = self.prepare(request)
-        inputs: dict[str, NDArray[Any]] = {
-            "history": np.stack([row.window.history for row in rows]),
-            "calendar": np.stack([row.window.calendar for row in rows]),
-        }
-        outputs = await pool.run(self._session, inputs)
-        unbounded = np.flatnonzero(~np.isfinite(outputs["forecast"]).all(axis=(1, 2)))
+        horizon = request.horizon or self.spec.pred_len
+        histories = np.stack([row.window.history for row in rows])
+        outputs = await self._roll(histories, np.stack([row.window.calendar for row in rows]), pool)
+        unbounded = np.flatnonzero(~np.isfinite(outputs).all(axis=(1, 2)))
         if len(unbounded):
             message = "expected values that a finite forecast follows from, came some far beyond any trained on"
             raise FaultyRequest([Fault(f"/series/{index}/values", message) for index in unbounded])
-        horizon = request.horizon or self.spec.pred_len
-        forecast = outputs["forecast"][:, :horizon]
-        half_widths = self._half_widths(request.levels, inputs["history"], horizon)
+        forecast = outputs[:, :horizon]
+        first_rolled = self.spec.pred_len + 1
+        rolled = [f"steps {first_rolled} to {horizon} rest on forecast values"] if horizon >= first_rolled else []
+        half_widths = self._half_widths(request.levels, histories, horizon)
         return {
             "model": self.manifest.name,
             "version": self.manifest.version,
@@ -110,7 +109,7 @@ class Forecaster:
                         level: self._bounds(forecast[index], half_width[index])
                         for level, half_width in half_widths.items()
                     },
-                    "warnings": list(row.warnings),
+                    "warnings": [*row.warnings, *rolled],
                 }
                 for index, row in enumerate(rows)
             ],
@@ -120,9 +119,8 @@ class Forecaster:
         """A row for each series. Raises FaultyRequest with every fault."""
         faults: list[Fault] = []
         rows: list[_Row] = []
-        if request.horizon is not None and request.horizon > self.spec.pred_len:
-            came = shown(request.horizon)
-            faults.append(Fault("/horizon", f"expected 1 to {self.spec.pred_len}, this model's reach, came {came}"))
+        runs, horizon_faults = self._runs(request)
+        faults += horizon_faults
         known = self.manifest.intervals.half_widths if self.manifest.intervals else {}
         faults += [
             Fault(
@@ -134,7 +132,7 @@ class Forecaster:
         for index, data in enumerate(request.series):
             try:
                 checked = check_series(data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share)
-                window = forecast_window(checked.stamps.times, checked.values, self.spec)
+                window = forecast_window(checked.stamps.times, checked.values, self.spec, runs)
                 rows.append(_Row(checked.id, checked.stamps, window, checked.notes))
             except FaultyInput as error:
                 faults += error.faults
@@ -143,6 +141,35 @@ class Forecaster:
         if faults:
             raise FaultyRequest(faults)
         return rows
+
+    def _runs(self, request: ForecastRequest) -> tuple[int, list[Fault]]:
+        """How many times the model has to run for the horizon, and what is wrong with that."""
+        pred_len, factor = self.spec.pred_len, self._settings.max_horizon_factor
+        horizon = request.horizon or pred_len
+        if horizon > factor * pred_len:
+            reach = "this model's reach" if factor == 1 else f"{factor} times this model's reach"
+            return 1, [Fault("/horizon", f"expected 1 to {factor * pred_len}, {reach}, came {shown(horizon)}")]
+        if horizon > pred_len and request.levels:
+            # how errors grow where forecasts are forecast from was never measured: no width would be honest
+            message = f"expected none with a horizon beyond {pred_len}, for which intervals are calibrated"
+            return 1, [Fault("/levels", f"{message}, came {shown(request.levels)} with {horizon}")]
+        return -(-horizon // pred_len), []
+
+    async def _roll(
+        self, history: NDArray[np.float64], calendar: NDArray[np.float32], pool: RowPool
+    ) -> NDArray[np.float64]:
+        """(B, seq_len, C) and (B, seq_len + n * pred_len, F) -> (B, n * pred_len, C).
+
+        The forecast of each run is history to the next.
+        """
+        seq_len, pred_len = self.spec.seq_len, self.spec.pred_len
+        forecasts: list[NDArray[np.float64]] = []
+        for start in range(0, calendar.shape[1] - seq_len, pred_len):
+            seen = calendar[:, start : start + seq_len + pred_len]
+            outputs = await pool.run(self._session, {"history": history, "calendar": seen})
+            forecasts.append(outputs["forecast"])
+            history = np.concatenate([history, outputs["forecast"]], axis=1)[:, -seq_len:]
+        return np.concatenate(forecasts, axis=1)
 
     def _half_widths(
         self, levels: Sequence[int], histories: NDArray[np.float64], horizon: int
