@@ -116,7 +116,8 @@ def _fill_in(
     sources = np.where(before < 0, _AFTER, _BEFORE)
     if method == "interpolate":
         between = (before >= 0) & (missing < known[-1])
-        filled[between] = np.interp(missing[between], known, values)
+        # of halves, since the difference of two doubles may be more than a double holds
+        filled[between] = np.interp(missing[between], known, values / 2) * 2
         sources[between] = _INTERPOLATION
     elif method == "seasonal" and season is not None:
         for source, wanted in ((_LATER, missing + season), (_EARLIER, missing - season)):  # the earlier one wins
@@ -134,7 +135,7 @@ def _told(name: str, sources: Integers, missing: Integers, stamps: list[str] | l
     how = f" by {used[0][1]}" if len(used) == 1 else "".join(f", {count} by {by}" for count, by in used)
     runs = np.split(np.arange(len(missing)), np.flatnonzero(np.diff(missing) > 1) + 1)
     when = [f"{stamps[run[0]]} to {stamps[run[-1]]}" if len(run) > 1 else str(stamps[run[0]]) for run in runs]
-    more = f" and {len(runs) - _SHOWN_RUNS} more times" if len(runs) > _SHOWN_RUNS else ""
+    more = f" and {len(runs) - _SHOWN_RUNS} more" if len(runs) > _SHOWN_RUNS else ""
     return f"{name}: {len(missing)} of {rows} values filled{how}, {', '.join(when[:_SHOWN_RUNS])}{more}"
 
 

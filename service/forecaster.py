@@ -90,14 +90,16 @@ class Forecaster:
     async def forecast(self, request: ForecastRequest, pool: RowPool) -> dict[str, Any]:
         """The answer, as ForecastResponse describes it. Raises FaultyRequest with every fault."""
         rows = await self.prepare(request)
+        horizon = request.horizon or self.spec.pred_len
         inputs = await _apart(len(rows), _inputs, rows)
-        outputs = await pool.run(self._session, inputs)
-        unbounded = np.flatnonzero(~np.isfinite(outputs["forecast"]).all(axis=(1, 2)))
+        outputs = await self._roll(inputs["history"], inputs["calendar"], pool)
+        unbounded = np.flatnonzero(~np.isfinite(outputs).all(axis=(1, 2)))
         if len(unbounded):
             message = "expected values that a finite forecast follows from, came some far beyond any trained on"
             raise FaultyRequest([Fault(f"/series/{index}/values", message) for index in unbounded])
-        horizon = request.horizon or self.spec.pred_len
-        forecast = outputs["forecast"][:, :horizon]
+        forecast = outputs[:, :horizon]
+        first_rolled = self.spec.pred_len + 1
+        rolled = [f"steps {first_rolled} to {horizon} rest on forecast values"] if horizon >= first_rolled else []
         half_widths = await _apart(len(rows), self._half_widths, request.levels, inputs["history"], horizon)
         forecasts, turns = [], Turns()
         for index, row in enumerate(rows):
@@ -110,7 +112,7 @@ class Forecaster:
                         level: self._bounds(forecast[index], half_width[index])
                         for level, half_width in half_widths.items()
                     },
-                    "warnings": list(row.warnings),
+                    "warnings": [*row.warnings, *rolled],
                 }
             )
             await turns.pause()
@@ -118,11 +120,8 @@ class Forecaster:
 
     async def prepare(self, request: ForecastRequest) -> list[_Row]:
         """A row for each series. Raises FaultyRequest with every fault."""
-        faults: list[Fault] = []
         rows: list[_Row] = []
-        if request.horizon is not None and request.horizon > self.spec.pred_len:
-            came = shown(request.horizon)
-            faults.append(Fault("/horizon", f"expected 1 to {self.spec.pred_len}, this model's reach, came {came}"))
+        runs, faults = self._runs(request)
         known = self.manifest.intervals.half_widths if self.manifest.intervals else {}
         faults += [
             Fault(
@@ -136,7 +135,7 @@ class Forecaster:
             await turns.pause()
             try:
                 checked = check_series(data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share)
-                rows.append(_Row(checked.id, checked.stamps, self._window(checked, rows[-1:]), checked.notes))
+                rows.append(_Row(checked.id, checked.stamps, self._window(checked, runs, rows[-1:]), checked.notes))
             except FaultyInput as error:
                 faults += error.faults
             if len(faults) > MOST_FAULTS:
@@ -145,12 +144,41 @@ class Forecaster:
             raise FaultyRequest(faults)
         return rows
 
-    def _window(self, checked: CheckedSeries, before: Sequence[_Row]) -> ForecastWindow:
+    def _window(self, checked: CheckedSeries, runs: int, before: Sequence[_Row]) -> ForecastWindow:
         """Series of one request usually share their timeline, and then their calendar: a tenth of its work to see."""
         for row in before:
             if np.array_equal(row.stamps.times, checked.stamps.times):
                 return replace(row.window, history=checked.values[-self.spec.seq_len :])
-        return forecast_window(checked.stamps.times, checked.values, self.spec)
+        return forecast_window(checked.stamps.times, checked.values, self.spec, runs)
+
+    def _runs(self, request: ForecastRequest) -> tuple[int, list[Fault]]:
+        """How many times the model has to run for the horizon, and what is wrong with that."""
+        pred_len, factor = self.spec.pred_len, self._settings.max_horizon_factor
+        horizon = request.horizon or pred_len
+        if horizon > factor * pred_len:
+            reach = "this model's reach" if factor == 1 else f"{factor} times this model's reach"
+            return 1, [Fault("/horizon", f"expected 1 to {factor * pred_len}, {reach}, came {shown(horizon)}")]
+        if horizon > pred_len and request.levels:
+            # how errors grow where forecasts are forecast from was never measured: no width would be honest
+            message = f"expected none with a horizon beyond {pred_len}, for which intervals are calibrated"
+            return 1, [Fault("/levels", f"{message}, came {shown(request.levels)} with {horizon}")]
+        return -(-horizon // pred_len), []
+
+    async def _roll(
+        self, history: NDArray[np.float64], calendar: NDArray[np.float32], pool: RowPool
+    ) -> NDArray[np.float64]:
+        """(B, seq_len, C) and (B, seq_len + n * pred_len, F) -> (B, n * pred_len, C).
+
+        The forecast of each run is history to the next.
+        """
+        seq_len, pred_len = self.spec.seq_len, self.spec.pred_len
+        forecasts: list[NDArray[np.float64]] = []
+        for start in range(0, calendar.shape[1] - seq_len, pred_len):
+            seen = calendar[:, start : start + seq_len + pred_len]
+            outputs = await pool.run(self._session, {"history": history, "calendar": seen})
+            forecasts.append(outputs["forecast"])
+            history = np.concatenate([history, outputs["forecast"]], axis=1)[:, -seq_len:]
+        return np.concatenate(forecasts, axis=1)
 
     def _half_widths(
         self, levels: Sequence[int], histories: NDArray[np.float64], horizon: int

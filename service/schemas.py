@@ -56,7 +56,12 @@ class ForecastRequest(Strict):
 
     model: str | None = Field(None, description="Name, or name:version; may be left out if one model has these columns")
     series: Annotated[list[Any], WithJsonSchema(_SERIES)] = Field(min_length=1)
-    horizon: int | None = Field(None, ge=1, description="Steps to forecast; by default, the model's pred_len")
+    horizon: int | None = Field(
+        None,
+        ge=1,
+        description="Steps to forecast; by default, the model's pred_len. Steps beyond it, where the service allows "
+        "them, rest on forecast values, and `warnings` says so",
+    )
     fill: Literal["error", "interpolate", "previous", "seasonal"] = Field(
         "error",
         description="What to do with nulls, gaps, duplicate and unsorted rows: refuse them, or mend them "

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
     max_fill_share: float = Field(
         0.25, ge=0, le=1, description="Largest share of the values that a model sees which `fill` may make up"
     )
+    max_horizon_factor: int = Field(
+        8,
+        ge=1,
+        le=1000,
+        description="Longest horizon, in multiples of a model's pred_len; above 1 models are rolled on",
+    )
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
     )

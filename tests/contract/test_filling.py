@@ -139,13 +139,13 @@ def test_a_filling_is_told_with_its_places():
     came = filled(times, values, "interpolate", spec_of("h", 96))
     assert came.notes == (
         "temp: 6 of 96 values filled, 5 by interpolation, 1 by the value before, "
-        "2018-06-22T21:00:00 to 2018-06-22T23:00:00, 2018-06-23T06:00:00, 2018-06-24T22:00:00 and 1 more times",
+        "2018-06-22T21:00:00 to 2018-06-22T23:00:00, 2018-06-23T06:00:00, 2018-06-24T22:00:00 and 1 more",
     )
     stamps = Timestamps(times, UTC, "s")
     assert (
         fill(stamps, values, spec_of("h", 96), "previous", 1.0, "/s")
         .notes[0]
-        .endswith("filled by the value before, 1529701200 to 1529708400, 1529733600, 1529877600 and 1 more times")
+        .endswith("filled by the value before, 1529701200 to 1529708400, 1529733600, 1529877600 and 1 more")
     )
 
 
@@ -161,6 +161,13 @@ def test_a_frequency_without_a_season_takes_the_value_before():
     times, values = table_of("7min")
     values[6] = np.nan
     assert filled(times, values, "seasonal", spec_of("7min")).values[2].tolist() == values[5].tolist()
+
+
+def test_between_the_largest_doubles_interpolation_is_finite():
+    times, values = table_of("h")
+    values[5:9, 0] = 1.7e308, np.nan, np.nan, -1.7e308
+    came = filled(times, values, "interpolate")
+    np.testing.assert_allclose(came.values[2:4, 0], [1.7e308 / 3, -1.7e308 / 3])
 
 
 def test_month_ends_stay_month_ends():

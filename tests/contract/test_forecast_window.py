@@ -19,3 +19,11 @@ def test_older_rows_change_nothing(spec, hours):
     np.testing.assert_array_equal(window.history, shorter.history)
     np.testing.assert_array_equal(window.calendar, shorter.calendar)
     np.testing.assert_array_equal(window.future_times, shorter.future_times)
+
+
+def test_more_runs_look_further_ahead(spec, hours):
+    times, values = hours(6), np.arange(12.0).reshape(6, 2)
+    window = forecast_window(times, values, spec, runs=3)
+    np.testing.assert_array_equal(window.history, values[2:])
+    np.testing.assert_array_equal(window.future_times, hours(12)[6:])
+    np.testing.assert_array_equal(window.calendar, calendar_features(hours(12)[2:], spec.calendar))

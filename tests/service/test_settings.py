@@ -16,6 +16,7 @@ VARIABLES = {
     "THREADS": "3",
     "MAX_BODY_MIB": "1.5",
     "MAX_FILL_SHARE": "0.5",
+    "MAX_HORIZON_FACTOR": "4",
     "KEEP_ALIVE_S": "30",
     "LOG_LEVEL": "debug",
 }
@@ -27,6 +28,7 @@ READ = {
     "threads": 3,
     "max_body_mib": 1.5,
     "max_fill_share": 0.5,
+    "max_horizon_factor": 4,
     "keep_alive_s": 30,
     "log_level": "debug",
 }
@@ -75,6 +77,8 @@ def test_a_flag_wins_over_its_variable(variables):
         ("MAX_FILL_SHARE", "-0.1"),
         ("MAX_FILL_SHARE", "1.1"),
         ("MAX_FILL_SHARE", "nan"),
+        ("MAX_HORIZON_FACTOR", "0"),
+        ("MAX_HORIZON_FACTOR", "1001"),
         ("KEEP_ALIVE_S", "0"),
         ("LOG_LEVEL", "loud"),
     ],

@@ -210,7 +210,10 @@ FAULTS = {
     "a field is unknown": [("/horizons", 3), {"/horizons": UNKNOWN + ", ".join(ForecastRequest.model_fields)}],
     "a model is a number": [("/model", 1), {"/model": "Input should be a valid string; came 1"}],
     "a horizon is 0": [("/horizon", 0), {"/horizon": "Input should be greater than or equal to 1; came 0"}],
-    "a horizon is too long": [("/horizon", 25), {"/horizon": "expected 1 to 24, this model's reach, came 25"}],
+    "a horizon is too long": [
+        ("/horizon", 193),
+        {"/horizon": "expected 1 to 192, 8 times this model's reach, came 193"},
+    ],
     "a horizon is a string": [("/horizon", "24"), {"/horizon": "Input should be a valid integer; came '24'"}],
     "a horizon is a fraction": [("/horizon", 1.5), {"/horizon": "Input should be a valid integer; came 1.5"}],
     "a horizon is true": [("/horizon", True), {"/horizon": "Input should be a valid integer; came True"}],
