@@ -8,8 +8,10 @@ from contract.records import encode
 from service.forecaster import sample_request
 from service.openapi import problems
 from service.routes.body import json_response
+from service.routes.media import CSV, JSON, answer_type
 from service.schemas import ModelList
 from service.state import state_of
+from service.tables import write_table
 
 router = APIRouter(tags=["models"])
 
@@ -31,5 +33,10 @@ async def model(request: Request, name: str) -> dict[str, Any]:
 
 @router.get("/models/{name}/sample", responses=problems(404))
 async def sample(request: Request, name: str) -> Response:
-    """A made-up request body for this model, to try `POST /forecast` with."""
-    return json_response(sample_request(state_of(request).repository.get(name)))
+    """A made-up request body for this model, to try `POST /forecast` with; a table where CSV is accepted."""
+    body = sample_request(state_of(request).repository.get(name))
+    if answer_type(request, JSON) == JSON:
+        return json_response(body)
+    (series,) = body["series"]
+    table = await write_table({"forecasts": [{"id": None, "intervals": {}, **series}]})
+    return Response(table, media_type=CSV)

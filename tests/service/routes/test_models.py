@@ -60,3 +60,12 @@ def test_a_card_that_is_no_text_does_not_break_the_answer(serving, bundles, repl
     folder = bundles("daily")
     replace_file(folder / "daily" / "1", "card.md", b"\xff\xfe made up")
     assert serving(folder).get("/models/daily").json()["card"].endswith(" made up")
+
+
+@pytest.mark.parametrize("name", ["hourly", "quarter-hourly", "daily", "monthly"])
+def test_the_sample_is_a_table_where_csv_is_accepted(client, name):
+    table = client.get(f"/models/{name}/sample", headers={"accept": "text/csv"})
+    assert table.headers["content-type"].startswith("text/csv")
+    how = {"accept": "application/json", "content-type": "text/csv"}
+    came = client.post(f"/forecast?model={name}", content=table.content, headers=how)
+    assert came.json() == client.forecast(client.get(f"/models/{name}/sample").json())
