@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,14 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyRequest
 from contract.pointers import escape
+from service.schemas import SHOWN_FAULTS
 from service.turns import Turns
 
 TIME_NAMES = ("timestamp", "time", "datetime", "date", "ds")
 """What a column of timestamps is usually called, in any case."""
+
+MOST_COLUMNS, MOST_SERIES = 10_000, 100_000
+"""A table of more is hostile or not a table: a few bytes of it each would take a thousand in memory."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?")
 _RAGGED = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
@@ -70,6 +75,8 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
     how: dict[str, Any] = {"encoding": "utf-8-sig", "keep_default_na": False, "na_values": [""]}
     how |= {"skipinitialspace": True, "low_memory": False}
     try:
+        if content.count(b",", 0, content.find(b"\n")) > MOST_COLUMNS:
+            raise FaultyRequest([Fault("/columns", f"expected at most {MOST_COLUMNS} columns, came more")])
         header = pd.read_csv(io.BytesIO(content), header=None, nrows=1, dtype=object, **how)
         names = ["" if cell != cell else str(cell) for cell in header.iloc[0]]
         _check_names(names, {"id_column": id_name, "time_column": time_name})
@@ -96,8 +103,10 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
         codes, found = pd.factorize(frame[id_name])
         if (codes < 0).any():
             message = "expected an id, came an empty cell"
-            places = (f"/rows/{row}/{escape(id_name)}" for row in np.flatnonzero(codes < 0))
+            places = (f"/rows/{row}/{escape(id_name)}" for row in np.flatnonzero(codes < 0)[:SHOWN_FAULTS])
             raise FaultyRequest([Fault(place, message) for place in places])
+        if len(found) > MOST_SERIES:
+            raise FaultyRequest([Fault("/id_column", f"expected at most {MOST_SERIES} ids, came {len(found)}")])
         ids = list(found)
         groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     series = [
@@ -113,15 +122,11 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
 
 def _check_names(names: list[str], wanted: dict[str, str | None]) -> None:
     """Raises FaultyRequest unless every name is there once, those asked for among them."""
-    faults = (
-        [
-            Fault(f"/columns/{escape(name)}", f"expected each column once, came {names.count(name)} of this name")
-            for name in dict.fromkeys(names)
-            if names.count(name) > 1
-        ]
-        if len(set(names)) < len(names)
-        else []
-    )
+    faults = [
+        Fault(f"/columns/{escape(name)}", f"expected each column once, came {count} of this name")
+        for name, count in Counter(names).items()
+        if count > 1
+    ]
     shown = ", ".join(names[:20])
     faults += [
         Fault(f"/{parameter}", f"expected a column of the table ({shown}), came {name}")

@@ -218,6 +218,19 @@ def test_what_is_no_table_is_a_fault(client, content, query, expected):
     assert faults(client, content, query) == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "places"),
+    [
+        ("date," + ",".join(map(str, range(20_000))) + "\n", {"/columns"}),
+        ("a,date\n" + "".join(f"{row},x\n" for row in range(100_001)), {"/id_column"}),
+        ("a,date\n" + ",x\n" * 5000, {f"/rows/{row}/a" for row in range(100)}),
+    ],
+    ids=["columns", "ids", "rows without one"],
+)
+def test_a_table_of_too_much_is_refused_in_few_words(client, content, places):
+    assert set(faults(client, content, "id_column=a" if content[0] == "a" else "")) == places
+
+
 def test_only_numbers_have_no_timestamps(client):
     assert faults(client, "a,b\n1,2\n").keys() == {"/columns"}
 
