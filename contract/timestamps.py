@@ -29,6 +29,11 @@ class Timestamps:
     zone: timezone | None
     epoch: EpochUnit | None = None
 
+    def fits(self, times: Times) -> bool:
+        """Whether `times` can be written: an epoch number has 64 bits, which in ns end in the year 2262."""
+        per_second = _PER_SECOND[self.epoch] if self.epoch is not None else 0
+        return all(abs(time) * per_second < 2**63 * 1000 for time in times[-1:].astype(np.int64).tolist())
+
     def write(self, times: Times) -> list[str] | list[int]:
         """Other `times` of the same clock, in the same form."""
         if self.epoch is not None:

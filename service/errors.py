@@ -8,6 +8,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from contract.errors import (
     BodyTooLarge,
@@ -39,6 +40,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(SeqcastError, _on_seqcast_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    # nobody reads the answer: the client went while it sent its body
+    app.add_exception_handler(ClientDisconnect, lambda *_: Response(status_code=499))
     app.add_exception_handler(Exception, _on_bug)
 
 

@@ -135,7 +135,13 @@ class Forecaster:
             await turns.pause()
             try:
                 checked = check_series(data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share)
-                rows.append(_Row(checked.id, checked.stamps, self._window(checked, runs, rows[-1:]), checked.notes))
+                window = self._window(checked, runs, rows[-1:])
+                rows.append(_Row(checked.id, checked.stamps, window, checked.notes))
+                if not checked.stamps.fits(window.future_times):
+                    message = (
+                        f"expected epoch numbers of 64 bits, but in {checked.stamps.epoch} the forecast's are larger"
+                    )
+                    faults.append(Fault(f"/series/{index}", message))
             except FaultyInput as error:
                 faults += error.faults
             if len(faults) > MOST_FAULTS:
@@ -221,7 +227,7 @@ def _schema_faults(request: ForecastRequest) -> list[Fault]:
 
 def sample_request(loaded: LoadedBundle) -> dict[str, Any]:
     """A body for POST /forecast: the bundle's first golden history, which is made up."""
-    golden = loaded.bundle.golden()
+    golden = loaded.golden
     spec = loaded.manifest.forecast
     times = golden["times"].astype("M8[ms]")
     values = dict(zip(spec.columns, golden["history"][0].T.tolist(), strict=True))

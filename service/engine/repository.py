@@ -8,7 +8,7 @@ from pathlib import Path
 from contract.bundle import Bundle, bundle_versions, read_bundle
 from contract.errors import BundleError, UnknownModel
 from contract.manifest import Manifest
-from service.engine.session import Device, Session
+from service.engine.session import Arrays, Device, Session
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ class LoadedBundle:
 
     bundle: Bundle
     sessions: Mapping[str, Session]
+    golden: Arrays
+    card: str
 
     @property
     def manifest(self) -> Manifest:
@@ -85,4 +87,4 @@ def load_bundle(path: Path, device: Device) -> LoadedBundle:
     golden = bundle.golden()
     for name, graph in bundle.manifest.graphs.items():
         sessions[name].replay(graph, golden)
-    return LoadedBundle(bundle, sessions)
+    return LoadedBundle(bundle, sessions, golden, bundle.card())

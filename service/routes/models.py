@@ -28,7 +28,7 @@ async def models(request: Request) -> Response:
 async def model(request: Request, name: str) -> dict[str, Any]:
     """The manifest, with metrics beside the baselines' and training provenance, and the card."""
     loaded = state_of(request).repository.get(name)
-    return {**encode(loaded.manifest), "card": loaded.bundle.card()}
+    return {**encode(loaded.manifest), "card": loaded.card}
 
 
 @router.get("/models/{name}/sample", responses=problems(404))

@@ -169,3 +169,14 @@ def test_cuda_where_there_is_none_ends_it_with_a_message():
         "seqcast serve: device cuda was asked for, but this ONNX Runtime has no CUDA: install seqcast[serve-gpu]\n"
     )
     assert (status, message) == (1, expected)
+
+
+def test_a_client_that_leaves_within_its_body_leaves_no_traceback():
+    with serving(BUNDLES) as (process, lines):
+        host, port = address(lines).removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+        assert httpx.get(f"{address(lines)}/healthz").status_code == 200
+        process.terminate()
+        _, log = process.communicate(timeout=30)
+    assert "Traceback" not in log

@@ -182,3 +182,12 @@ def test_no_epoch_number_is_a_fault_of_its_row(client, number, came, row):
     text = f'{{"model": "hourly", "series": [{{"timestamps": [{", ".join(stamps)}], "values": {{}}}}]}}'
     message = f"expected an epoch number, came {came or number}"
     assert client.faults(text.encode())[f"/series/0/timestamps/{row}"] == message
+
+
+def test_an_epoch_that_64_bits_do_not_hold_is_a_fault(client, series):
+    """The rows begin in 2262, where nanoseconds end."""
+    table = {"values": series("hourly")["values"], "start": 9_223_300_000_000_000_000, "frequency": "h"}
+    body = {"model": "hourly", "series": [table]}
+    assert client.faults(body) == {
+        "/series/0": "expected epoch numbers of 64 bits, but in ns the forecast's are larger"
+    }

@@ -69,3 +69,13 @@ def test_the_sample_is_a_table_where_csv_is_accepted(client, name):
     how = {"accept": "application/json", "content-type": "text/csv"}
     came = client.post(f"/forecast?model={name}", content=table.content, headers=how)
     assert came.json() == client.forecast(client.get(f"/models/{name}/sample").json())
+
+
+def test_files_that_vanish_under_a_running_service_are_not_missed(serving, bundles, body):
+    folder = bundles("hourly")
+    client = serving(folder)
+    expected = client.get("/models/hourly").json(), client.get("/models/hourly/sample").json()
+    for file in (folder / "hourly" / "1").iterdir():
+        file.unlink()
+    assert (client.get("/models/hourly").json(), client.get("/models/hourly/sample").json()) == expected
+    assert client.forecast(body)["version"] == 1
