@@ -5,6 +5,7 @@ torch and pandas are imported when a verb runs, so that `seqcast --help` answers
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     evaluate.add_argument("--data", type=Path, required=True, help="the table that it was trained on")
     evaluate.add_argument("--split", choices=("val", "test"), default="test")
     evaluate.add_argument("--json", action="store_true", help="print everything as JSON")
+    evaluate.add_argument("--plots", type=Path, metavar="DIR", help="draw forecasts, errors and coverage there, as PNG")
     evaluate.set_defaults(run_verb=_evaluate)
 
     export = verbs.add_parser("export", help="write a run as the next version of a bundle")
@@ -94,13 +96,19 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from contract.records import encode
-    from model.evaluate import evaluate
+    from model.evaluate import calibrate, evaluate
     from model.forecasting import load_data
     from model.runs import load_forecaster
 
     recipe, spec, forecaster = load_forecaster(arguments.trained)
     data = load_data(arguments.data, recipe, spec)
-    evaluation = evaluate(forecaster, data, spec, arguments.split)
+    intervals = calibrate(forecaster, data, spec)
+    evaluation = evaluate(forecaster, data, spec, arguments.split, intervals)
+    if arguments.plots is not None:
+        from model.plots import draw
+
+        for path in draw(arguments.plots, evaluation, forecaster, data, spec, intervals):
+            print(f"drew {path}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(encode(evaluation)))
     else:

@@ -37,8 +37,8 @@ def split_windows(table: Table, calendar: Tensor, values: Tensor, spec: Forecast
 
     Raises FaultyTable if there is not one.
     """
-    first = max(0, rows.start - spec.seq_len)
-    windows = Windows(values[first : rows.stop], calendar[first : rows.stop], spec.seq_len, spec.pred_len)
+    seen = with_context(rows, spec)
+    windows = Windows(values[seen], calendar[seen], spec.seq_len, spec.pred_len)
     if len(windows) < 1:
         raise FaultyTable(
             [
@@ -50,3 +50,8 @@ def split_windows(table: Table, calendar: Tensor, values: Tensor, spec: Forecast
             ]
         )
     return windows
+
+
+def with_context(rows: slice, spec: ForecastSpec) -> slice:
+    """A split's rows and those before them that its first forecast looks back on."""
+    return slice(max(0, rows.start - spec.seq_len), rows.stop)

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from contract.calendar_features import calendar_features, feature_names
+from contract.frequency import Times
 from contract.manifest import ForecastSpec
 from contract.scaler import Scaler
 from model.architectures import ARCHITECTURES
 from model.config import Recipe
-from model.datasets import split_rows, split_windows
+from model.datasets import split_rows, split_windows, with_context
 from model.preprocessing import Table, read_table
 from model.windows import Windows
 
@@ -46,8 +47,9 @@ def build_model(recipe: Recipe, spec: ForecastSpec) -> nn.Module:
 
 @dataclass(frozen=True, slots=True)
 class ForecastData:
-    """A table split by a recipe, as windows in units and as windows scaled."""
+    """A table split by a recipe, as windows in units and as windows scaled; `times` are those of a split's rows."""
 
+    times: dict[str, Times]
     units: dict[str, Windows]
     scaled: dict[str, Windows]
 
@@ -59,6 +61,7 @@ class ForecastData:
         scaled = torch.from_numpy(spec.scaler.scale(table.values)).float()
         rows = split_rows(recipe.data, len(table.times))
         return cls(
+            {name: table.times[with_context(part, spec)] for name, part in rows.items()},
             {name: split_windows(table, calendar, in_units, spec, part) for name, part in rows.items()},
             {name: split_windows(table, calendar, scaled, spec, part) for name, part in rows.items()},
         )

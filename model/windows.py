@@ -16,7 +16,7 @@ class Windows:
     pred_len: int
 
     def __len__(self) -> int:
-        return len(self.values) - self.seq_len - self.pred_len + 1
+        return max(0, len(self.values) - self.seq_len - self.pred_len + 1)
 
     def batch(self, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows that start at rows `starts` (B,) -> history (B, seq_len, C), calendar (B, L, F), future."""

@@ -44,6 +44,14 @@ def test_fractions_follow_one_another(n_rows, fractions, borders):
     assert [(part.start, part.stop) for part in rows.values()] == list(zip((0, *borders), borders, strict=False))
 
 
+@pytest.mark.parametrize("rows", [(20, 30), (20, 49)])
+def test_a_split_without_a_window_is_refused(make_table, make_spec, rows):
+    table = make_table(200)
+    spec = make_spec(table, seq_len=24, pred_len=30)
+    with pytest.raises(FaultyTable, match="expected at least 54 rows in each split"):
+        windows(table, spec, slice(*rows))
+
+
 def test_borders_past_the_table_are_refused():
     with pytest.raises(FaultyTable, match="expected at least 14400 rows, as in the recipe's borders, came 14399"):
         split_rows(ETTH1, 14_399)
