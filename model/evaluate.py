@@ -1,6 +1,6 @@
 """Errors on every window of a split, beside the baselines that a model has to beat."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from contract import scores
+from contract.baselines import Baseline, Ridge, naive_baselines
 from contract.intervals import Intervals
 from contract.manifest import ForecastSpec
-from model.forecasting import EVALUATION_BATCH, ForecastData, ForecastGraph
-from model.linear import LinearConfig, build_linear, fit_ridge
+from model.forecasting import EVALUATION_BATCH, ForecastData
 from model.windows import Windows
 
+Floats = NDArray[np.float64]
 Forecaster = Callable[[Tensor, Tensor], Tensor]  # history and calendar in units -> forecast in units
 
 
@@ -66,7 +68,7 @@ def evaluate(
     """
     forecasters = {"model": model, **_baselines(data, spec)}
     windows = data.units[split]
-    errors = {name: forecast_errors(forecaster, windows) for name, forecaster in forecasters.items()}
+    errors = {name: forecast_errors(forecaster, windows).numpy() for name, forecaster in forecasters.items()}
     naive = forecasters.get("last season", forecasters["last value"])
     return Evaluation(
         split,
@@ -100,51 +102,47 @@ def forecast_errors(model: Forecaster, windows: Windows) -> Tensor:
 
 
 def _coverage(
-    intervals: Intervals, naive: Intervals, errors: Tensor, windows: Windows, spec: ForecastSpec
+    intervals: Intervals, naive: Intervals, errors: Floats, windows: Windows, spec: ForecastSpec
 ) -> dict[str, Coverage]:
     std = np.array(spec.scaler.std)
     histories = _histories(windows)
     coverage = {}
     for level in intervals.half_widths:
-        half_width = intervals.half_width(level, histories, std)
-        inside = np.abs(errors.numpy()) <= half_width
+        half_widths, naive_half_widths = (each.half_width(level, histories, std) for each in (intervals, naive))
+        measured = scores.Coverage.of(errors, half_widths)
         coverage[level] = Coverage(
-            share=float(inside.mean()),
-            share_by_step=tuple(inside.mean(axis=(0, 2)).tolist()),
-            width=float((2 * half_width / std).mean()),
-            naive_width=float((2 * naive.half_width(level, histories, std) / std).mean()),
+            share=measured.share.overall(),
+            share_by_step=tuple(measured.share.by_step().tolist()),
+            width=(measured.width / std).overall(),
+            naive_width=float((2 * naive_half_widths / std).mean()),
         )
     return coverage
 
 
-def _histories(windows: Windows) -> NDArray[np.float64]:
+def _histories(windows: Windows) -> Floats:
     history, _, _ = windows.batch(torch.arange(len(windows)))
     return history.numpy()
 
 
-def _scores(errors: Tensor, spec: ForecastSpec) -> Scores:
+def _scores(errors: Floats, spec: ForecastSpec) -> Scores:
     """`errors` (N, pred_len, C), in units."""
-    scaled = errors / torch.tensor(spec.scaler.std, dtype=errors.dtype)
+    in_units = scores.Errors.of(errors)
+    scaled = in_units / np.array(spec.scaler.std)
     return Scores(
-        mse=float(scaled.square().mean()),
-        mae=float(scaled.abs().mean()),
-        mse_by_step=tuple(scaled.square().mean((0, 2)).tolist()),
-        mae_by_step=tuple(scaled.abs().mean((0, 2)).tolist()),
-        mse_by_column=dict(zip(spec.columns, errors.square().mean((0, 1)).tolist(), strict=True)),
-        mae_by_column=dict(zip(spec.columns, errors.abs().mean((0, 1)).tolist(), strict=True)),
+        mse=scaled.squared.overall(),
+        mae=scaled.absolute.overall(),
+        mse_by_step=tuple(scaled.squared.by_step().tolist()),
+        mae_by_step=tuple(scaled.absolute.by_step().tolist()),
+        mse_by_column=dict(zip(spec.columns, in_units.squared.by_column().tolist(), strict=True)),
+        mae_by_column=dict(zip(spec.columns, in_units.absolute.by_column().tolist(), strict=True)),
     )
 
 
-def _baselines(data: ForecastData, spec: ForecastSpec) -> Mapping[str, Forecaster]:
-    steps = torch.arange(spec.pred_len)
-    ridge = build_linear(LinearConfig(seq_len=spec.seq_len, pred_len=spec.pred_len), spec)
-    fit_ridge(ridge, data.scaled["train"], data.scaled["val"])
-    baselines: dict[str, Forecaster] = {
-        "last value": lambda history, _: history[:, -1:].expand(-1, spec.pred_len, -1),
-        "ridge": torch.no_grad()(ForecastGraph(ridge, spec.scaler)),
-    }
-    season = spec.step.season
-    if season is not None and 1 < season <= spec.seq_len:
-        rows = spec.seq_len - season + steps % season
-        baselines["last season"] = lambda history, _: history[:, rows]
-    return baselines
+def _baselines(data: ForecastData, spec: ForecastSpec) -> dict[str, Forecaster]:
+    train, val = (data.units[split].values.numpy() for split in ("train", "val"))
+    ridge = Ridge.fit(train, val, spec.scaler, spec.seq_len, spec.pred_len)
+    return {name: _in_torch(baseline) for name, baseline in {**naive_baselines(spec), "ridge": ridge}.items()}
+
+
+def _in_torch(baseline: Baseline) -> Forecaster:
+    return lambda history, _: torch.from_numpy(baseline(history.numpy()))

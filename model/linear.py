@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from contract.manifest import ForecastSpec
+from contract.ridge import ridge_weights
 from model.windows import Windows
 
-PENALTIES = tuple(10.0 ** (power / 2) for power in range(-2, 11))
 _CYCLES = {"hour": 24, "day_of_week": 7, "week_of_year": 53, "month": 12}
 
 
@@ -86,18 +86,19 @@ def build_linear(config: LinearConfig, spec: ForecastSpec) -> Linear:
 
 @torch.no_grad()
 def fit_ridge(model: Linear, train: Windows, val: Windows) -> None:
-    """Set the weights from scaled windows; each column's penalty is the best of PENALTIES on `val`."""
+    """Set the weights from scaled windows; each column's penalty is the best on `val`."""
     train_own, train_shared, train_target = _inputs_and_targets(model, train)
     val_own, val_shared, val_target = _inputs_and_targets(model, val)
     split = train_own.shape[-1]
     for column in range(train_own.shape[1]):
-        x = torch.cat([train_own[:, column], train_shared], dim=1).double()  # (N, I)
-        gram, cross = x.T @ x, x.T @ train_target[..., column]
-        x_val = torch.cat([val_own[:, column], val_shared], dim=1).double()
-        eye = torch.eye(len(gram), dtype=gram.dtype)
-        candidates = [torch.linalg.solve(gram + penalty * eye, cross) for penalty in PENALTIES]
-        errors = [(x_val @ weights - val_target[..., column]).square().mean() for weights in candidates]
-        best = candidates[int(torch.stack(errors).argmin())]
+        parts = (
+            (
+                torch.cat([own[:, column], shared], dim=1).double().numpy(force=True),
+                target[..., column].numpy(force=True),
+            )
+            for own, shared, target in ((train_own, train_shared, train_target), (val_own, val_shared, val_target))
+        )
+        best = torch.from_numpy(ridge_weights(*([part] for part in parts)))
         model.own_weights[column] = best[:split]
         model.shared_weights[column] = best[split:]
 

@@ -56,7 +56,7 @@ def test_train_resume_evaluate_export_evaluate(home, run, csv, cli):
     assert status == 0
     lines = report.splitlines()
     assert lines[0] == "75 windows of the test split; MSE/MAE, by column in its units"
-    assert lines[1].split() == ["model", "last", "value", "ridge", "last", "season"]
+    assert lines[1].split() == ["model", "last", "value", "last", "season", "ridge"]
     labels = ("all, scaled", "load", "temp", "meter", *(f"step {step}" for step in range(1, 7)))
     for line, label in zip(lines[2:], labels, strict=False):
         assert line.startswith(label)

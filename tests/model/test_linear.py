@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from contract.ridge import PENALTIES
 from model.architectures import ARCHITECTURES
-from model.linear import PENALTIES, Linear, LinearConfig, fit_ridge
+from model.linear import Linear, LinearConfig, fit_ridge
 from model.windows import Windows
 
 PHASE = (0, 24)  # the hour is the first calendar feature
