@@ -1,19 +1,18 @@
 """POST /forecast."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from contract.errors import FaultyRequest
 from service.openapi import documented_body, problems
-from service.routes.body import checked, parse, read_body
+from service.routes.body import parse, read_body
 from service.routes.long_json import write_json
 from service.routes.media import CSV, answer_type, body_type
-from service.routes.query import DOCUMENTED, read_query
-from service.schemas import ForecastRequest, ForecastResponse, read
+from service.routes.query import FORECAST
+from service.routes.tables import parse_table
+from service.schemas import ForecastRequest, ForecastResponse
 from service.state import State, state_of
-from service.tables import Table, read_table, warnings_header, write_table
+from service.tables import warnings_header, write_table
 from service.turns import release
 
 TABLE = {"schema": {"type": "string"}, "example": "timestamp,load,temp\n2018-06-22T20:00:00,30.5,12.1\n"}
@@ -24,7 +23,7 @@ router = APIRouter(tags=["forecast"])
 @router.post(
     "/forecast",
     response_model=ForecastResponse,
-    openapi_extra={**documented_body(ForecastRequest, {CSV: TABLE}), "parameters": DOCUMENTED},
+    openapi_extra={**documented_body(ForecastRequest, {CSV: TABLE}), "parameters": FORECAST.documented()},
     responses={200: {"content": {CSV: TABLE}}, **problems(404, 413, 415, 422, 503)},
 )
 async def forecast(request: Request) -> Response:
@@ -37,7 +36,9 @@ async def forecast(request: Request) -> Response:
     body = await read_body(request, state.settings.max_body_bytes)
     table = None
     if kind == CSV:
-        table, wanted, answer = await _of_table(request, body, state)
+        table, wanted = await parse_table(ForecastRequest, request, body, FORECAST, state.forecasters.faults)
+        with table.pointing():
+            answer = await _answer(wanted, state)
     else:
         wanted = await parse(ForecastRequest, body, state.forecasters.faults)
         answer = await _answer(wanted, state)
@@ -48,20 +49,6 @@ async def forecast(request: Request) -> Response:
         response = Response(await write_json(answer, "forecasts"), media_type="application/json")
     await release(wanted.series, table.series if table is not None else [], answer["forecasts"])
     return response
-
-
-async def _of_table(request: Request, body: bytes, state: State) -> tuple[Table, ForecastRequest, dict[str, Any]]:
-    """Raises FaultyRequest, whose pointers are into the table or name a query parameter."""
-    fields, columns, faults = read_query(request.query_params)
-    try:
-        # in a thread: pandas lets go of the interpreter's lock while it reads
-        table = await asyncio.to_thread(read_table, body, columns["id_column"], columns["time_column"])
-    except FaultyRequest as error:
-        _, found = read(ForecastRequest, {**fields, "series": [None]})
-        raise FaultyRequest([*faults, *found, *error.faults]) from None
-    with table.pointing():
-        wanted = await checked(ForecastRequest, {**fields, "series": table.series}, state.forecasters.faults, faults)
-        return table, wanted, await _answer(wanted, state)
 
 
 async def _answer(wanted: ForecastRequest, state: State) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Query parameters in place of a JSON request's fields, for bodies that hold the series alone."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -10,45 +11,62 @@ from contract.errors import Fault
 from contract.pointers import escape
 
 
-def _integer(text: str) -> int | str:
+def integer(text: str) -> int | str:
     """What is no integer goes on as it came, for the schema to refuse."""
     return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
 
 
-def _integers(text: str) -> list[int | str]:
-    return [_integer(part.strip()) for part in text.split(",")] if text else []
+def integers(text: str) -> list[int | str]:
+    return [integer(part.strip()) for part in text.split(",")] if text else []
 
 
-FIELDS: dict[str, Callable[[str], Any]] = {"model": str, "horizon": _integer, "fill": str, "levels": _integers}
-"""Fields of a ForecastRequest, each with how its text is read."""
-COLUMNS = ("id_column", "time_column")
+def number(text: str) -> float | str:
+    """As `integer`."""
+    return float(text) if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{0,18})?", text) else text
 
-DOCUMENTED = [
-    {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": description}
-    for name, description in {
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A route's parameters: `fields` of its request, each with how its text is read, and names of `columns`."""
+
+    fields: Mapping[str, Callable[[str], Any]]
+    columns: tuple[str, ...]
+    descriptions: Mapping[str, str]
+
+    def documented(self) -> list[dict[str, Any]]:
+        """The parameters, in OpenAPI's form."""
+        return [
+            {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": description}
+            for name, description in self.descriptions.items()
+        ]
+
+
+FORECAST = Query(
+    {"model": str, "horizon": integer, "fill": str, "levels": integers},
+    ("id_column", "time_column"),
+    {
         "model": "Of a table in CSV, as the other parameters: name, or name:version",
         "horizon": "Steps to forecast",
         "fill": "What to do with missing, duplicate and unsorted rows: error, interpolate, previous or seasonal",
         "levels": "Intervals wanted, in percent, such as 80,95",
         "id_column": "Column whose rows of one value are one series",
         "time_column": "Column of timestamps; by default one of that name, or the first without a number",
-    }.items()
-]
+    },
+)
 
 
-def read_query(query: QueryParams) -> tuple[dict[str, Any], dict[str, str | None], list[Fault]]:
+def read_query(given: QueryParams, query: Query) -> tuple[dict[str, Any], dict[str, str | None], list[Fault]]:
     """The fields of the request, the names of the columns, and what is wrong with the parameters."""
-    known, items = (*FIELDS, *COLUMNS), query.multi_items()
-    given = dict(items)
+    known, values = (*query.fields, *query.columns), dict(given.multi_items())
     faults = [
         Fault(f"/{escape(name)}", f"unknown parameter; expected one of {', '.join(known)}")
-        for name in given
+        for name in values
         if name not in known
     ]
     faults += [
-        Fault(f"/{name}", f"expected once, came {len(query.getlist(name))} times")
+        Fault(f"/{name}", f"expected once, came {len(given.getlist(name))} times")
         for name in known
-        if len(query.getlist(name)) > 1
+        if len(given.getlist(name)) > 1
     ]
-    fields = {name: read(given[name]) for name, read in FIELDS.items() if name in given}
-    return fields, {name: given.get(name) for name in COLUMNS}, faults
+    fields = {name: read(values[name]) for name, read in query.fields.items() if name in values}
+    return fields, {name: values.get(name) for name in query.columns}, faults
