@@ -6,27 +6,40 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from contract.manifest import ForecastSpec
+from contract.translation import TranslateSpec
 from model.informer import Informer, InformerConfig
 from model.linear import LinearConfig, build_linear, fit_ridge
+from model.transformer import Transformer, TransformerConfig
 from model.windows import Windows
 
 
 class Architecture(NamedTuple):
-    """A config class, what builds the module from it, and what fits that in closed form, if anything does.
+    """A task, a config class, what builds the module from it, and what fits that in closed form, if anything does.
 
-    `build` takes the config, the spec and the recipe's seed; `fit` the module, and scaled training and
+    `build` takes the config, the task's spec and the recipe's seed; `fit` the module, and scaled training and
     validation windows.
     """
 
+    task: str
     config: type
-    build: Callable[[Any, ForecastSpec, int], nn.Module]
+    build: Callable[[Any, Any, int], nn.Module]
     fit: Callable[[Any, Windows, Windows], None] | None = None
 
 
+def _informer(config: InformerConfig, spec: ForecastSpec, seed: int) -> nn.Module:
+    return Informer(config, len(spec.columns), len(spec.calendar), seed)
+
+
+def _linear(config: LinearConfig, spec: ForecastSpec, _: int) -> nn.Module:
+    return build_linear(config, spec)
+
+
+def _transformer(config: TransformerConfig, spec: TranslateSpec, _: int) -> nn.Module:
+    return Transformer(config, spec.target_size, None if spec.shared else spec.source_size)
+
+
 ARCHITECTURES = {
-    "informer": Architecture(
-        InformerConfig,
-        lambda config, spec, seed: Informer(config, len(spec.columns), len(spec.calendar), seed),
-    ),
-    "linear": Architecture(LinearConfig, lambda config, spec, _: build_linear(config, spec), fit_ridge),
+    "informer": Architecture("forecast", InformerConfig, _informer),
+    "linear": Architecture("forecast", LinearConfig, _linear, fit_ridge),
+    "transformer": Architecture("translate", TransformerConfig, _transformer),
 }

@@ -18,10 +18,15 @@ class FullAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, queries: Tensor, keys: Tensor, values: Tensor, *, need_map: bool = False
+        self, queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None = None, need_map: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, H, L_Q, E), (B, H, L_K, E), (B, H, L_K, E) -> (B, H, L_Q, E) and (B, H, L_Q, L_K) or None."""
+        """(B, H, L_Q, E), (B, H, L_K, E), (B, H, L_K, E) -> (B, H, L_Q, E) and (B, H, L_Q, L_K) or None.
+
+        `mask` (B, L_K) is true where a key may be looked at, and must be so for one key of each row at least.
+        """
         scores = scaled_dot(queries, keys)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None], -math.inf)
         if self.causal:
             positions = torch.arange(scores.shape[-1], device=scores.device)
             scores = scores.masked_fill(positions > positions[: scores.shape[-2], None], -math.inf)
@@ -91,23 +96,31 @@ class MultiHeadAttention(nn.Module):
     Informer's decoder does: a position then holds parts of others, later ones too.
     """
 
-    def __init__(self, d_model: int, n_heads: int, attention: nn.Module, *, mix: bool = False) -> None:
+    def __init__(
+        self, d_model: int, n_heads: int, attention: nn.Module, *, mix: bool = False, bias: bool = True
+    ) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.mix = mix
         self.attention = attention
-        self.query = nn.Linear(d_model, d_model)
-        self.key = nn.Linear(d_model, d_model)
-        self.value = nn.Linear(d_model, d_model)
-        self.out = nn.Linear(d_model, d_model)
+        self.query = nn.Linear(d_model, d_model, bias=bias)
+        self.key = nn.Linear(d_model, d_model, bias=bias)
+        self.value = nn.Linear(d_model, d_model, bias=bias)
+        self.out = nn.Linear(d_model, d_model, bias=bias)
 
-    def forward(self, queries: Tensor, memory: Tensor, *, need_map: bool = False) -> tuple[Tensor, Tensor | None]:
-        """(B, L_Q, D) and (B, L_K, D), which gives keys and values -> (B, L_Q, D) and the map or None."""
+    def forward(
+        self, queries: Tensor, memory: Tensor, *, need_map: bool = False, **masks: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, L_Q, D) and (B, L_K, D), which gives keys and values -> (B, L_Q, D) and the map or None.
+
+        `masks` go to the attention.
+        """
         context, attention_map = self.attention(
             self._heads(self.query(queries)),
             self._heads(self.key(memory)),
             self._heads(self.value(memory)),
             need_map=need_map,
+            **masks,
         )
         if not self.mix:
             context = context.transpose(1, 2)  # (B, H, L, E) -> (B, L, H, E)

@@ -10,6 +10,7 @@ from contract.frequency import Frequency
 from contract.manifest import NAME
 from contract.records import decode
 from model.architectures import ARCHITECTURES
+from model.pairs import PairsConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,11 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """Adam on the mean squared error of scaled values; the learning rate is multiplied by lr_decay each epoch.
+    """Adam on the task's loss; the learning rate is multiplied by lr_decay each epoch.
+
+    `batch_size` is in windows, or in tokens of text. `warmup` steps raise the learning rate from 0, and from there on
+    it falls as the inverse root of the step (Vaswani et al. 2017, section 5.3); 0 does neither. `bfloat16` computes
+    in that type where torch deems it safe, which CUDA always does. `label_smoothing` is for tokens.
 
     Training ends after `epochs`, or after `patience` epochs without a better validation loss.
     `level_shift` moves each training window, history and future alike, by a normal offset for each column of so
@@ -58,27 +63,38 @@ class TrainingConfig:
     weight_decay: float = 0.0
     level_shift: float = 0.0
     weight_average: float = 0.0
+    warmup: int = 0
+    label_smoothing: float = 0.0
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "patience", "learning_rate", "lr_decay"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"expected {name} above 0, came {getattr(self, name)}")
-        for name in ("weight_decay", "level_shift"):
+        for name in ("weight_decay", "level_shift", "warmup"):
             if getattr(self, name) < 0:
                 raise ValueError(f"expected {name} from 0 on, came {getattr(self, name)}")
-        if not 0 <= self.weight_average < 1:
-            raise ValueError(f"expected 0 <= weight_average < 1, came {self.weight_average}")
+        for name in ("weight_average", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"expected 0 <= {name} < 1, came {getattr(self, name)}")
+
+
+DATA = {"forecast": DataConfig, "translate": PairsConfig}
+"""What a recipe's [data] is, by the task of its architecture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides a trained bundle, beside the data itself. `model` is the architecture's own config."""
+    """All that decides a trained bundle, beside the data itself.
+
+    `model` is the architecture's own config, `data` its task's.
+    """
 
     name: str
     seed: int
     architecture: str
     model: Any
-    data: DataConfig = field(default_factory=DataConfig)
+    data: Any
     training: TrainingConfig = field(default_factory=TrainingConfig)
     text: str = field(default="", repr=False)
 
@@ -108,10 +124,13 @@ def parse_recipe(text: str) -> Recipe:
     known = data.get("architecture")
     if not isinstance(known, str) or known not in ARCHITECTURES:
         raise FaultyRecipe([Fault("/architecture", f"expected one of {', '.join(ARCHITECTURES)}, came {known!r}")])
-    model, faults = decode(ARCHITECTURES[known].config, data.pop("model", {}), "/model")
+    architecture = ARCHITECTURES[known]
+    model, faults = decode(architecture.config, data.pop("model", {}), "/model")
+    source, found = decode(DATA[architecture.task], data.pop("data", {}), "/data")
+    faults += found
     if "text" in data:  # ours to fill
         faults.append(Fault("/text", "unknown field"))
-    recipe, more = decode(Recipe, {**data, "model": model, "text": text})
+    recipe, more = decode(Recipe, {**data, "model": model, "data": source, "text": text})
     if recipe is None or faults:
         raise FaultyRecipe([*faults, *more])
     return recipe

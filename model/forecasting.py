@@ -18,6 +18,7 @@ from model.architectures import ARCHITECTURES
 from model.config import Recipe
 from model.datasets import split_rows, split_windows, with_context
 from model.preprocessing import Table, read_table
+from model.trainer import Validation
 from model.windows import Windows
 
 EVALUATION_BATCH = 256
@@ -94,12 +95,12 @@ class ForecastTask:
         return nn.functional.mse_loss(model(history, calendar), future)
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> float:
+    def validate(self, model: nn.Module) -> Validation:
         total = 0.0
         for starts in torch.arange(len(self.val)).split(EVALUATION_BATCH):
             batch = self.val.batch(starts.to(self.val.values.device))
             total += self.loss(model, batch).item() * len(starts)
-        return total / len(self.val)
+        return Validation(total / len(self.val))
 
 
 @dataclass(frozen=True, slots=True)

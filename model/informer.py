@@ -3,7 +3,6 @@
 B batch, L positions, C columns, F calendar features, D d_model.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import FullAttention, MultiHeadAttention, ProbSparseAttention
+from model.positions import sinusoids
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +196,6 @@ class FeedForward(nn.Sequential):
             nn.Linear(config.d_ff, config.d_model),
             nn.Dropout(config.dropout),
         )
-
-
-def sinusoids(length: int, d_model: int) -> Tensor:
-    """Fixed position encoding (Vaswani et al. 2017, section 3.5): (length, d_model)."""
-    positions = torch.arange(length).unsqueeze(1)
-    rates = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000) / d_model))
-    table = torch.zeros(length, d_model)
-    table[:, 0::2] = torch.sin(positions * rates)
-    table[:, 1::2] = torch.cos(positions * rates)[:, : d_model // 2]
-    return table
 
 
 def _self_attention(length: int, config: InformerConfig, *, causal: bool, generator: torch.Generator) -> nn.Module:

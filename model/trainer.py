@@ -1,8 +1,9 @@
 """One training loop for every architecture and task."""
 
 import json
-from collections.abc import Callable, Iterable, Sized
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping, Sized
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,9 +35,18 @@ class Task(Protocol):
         """The training loss of one batch, a scalar."""
         ...
 
-    def validate(self, model: nn.Module) -> float:
-        """The loss that early stopping goes by, over the whole validation split."""
+    def validate(self, model: nn.Module) -> "Validation":
+        """How well `model` does on the validation split."""
         ...
+
+
+@dataclass(frozen=True)
+class Validation:
+    """`loss` is what early stopping goes by; `figures` and `samples` are for TensorBoard."""
+
+    loss: float
+    figures: Mapping[str, float] = field(default_factory=dict)
+    samples: str = ""
 
 
 @dataclass
@@ -44,6 +54,7 @@ class Progress:
     """How far a run has come; saved with each checkpoint. Losses are one pair an epoch: train, validation."""
 
     losses: list[tuple[float, float]]
+    steps: int = 0
     best: float = float("inf")
     stale: int = 0
 
@@ -58,7 +69,6 @@ class Trainer:
         self.config = config
         self.run = run
         self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        self.scheduler = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, gamma=config.lr_decay)
         self.average = None
         if config.weight_average:
             average = get_ema_multi_avg_fn(config.weight_average)
@@ -72,8 +82,7 @@ class Trainer:
                 epoch = len(self.progress.losses) + 1
                 train_loss = self._train_epoch(epoch)
                 kept = self.model if self.average is None else self.average.module
-                val_loss = self.task.validate(kept.eval())
-                self._record(epoch, train_loss, val_loss, kept, board)
+                self._record(epoch, train_loss, self.task.validate(kept.eval()), kept, board)
         return self.progress
 
     def solve(self, fit: Callable[[], None]) -> Progress:
@@ -95,7 +104,6 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["rng"].cpu())
         if self.device.type == "cuda":
@@ -103,29 +111,48 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> float:
         self.model.train()
+        narrow = self.device.type == "cuda" or self.config.bfloat16
         total = torch.zeros((), device=self.device)
         batches = self.task.batches(self.config.batch_size)
         for batch in tqdm(batches, desc=f"epoch {epoch}/{self.config.epochs}", unit="batch", leave=False):
             self.optimizer.zero_grad()
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            self._set_learning_rate()
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=narrow):
                 loss = self.task.loss(self.model, batch)
             loss.backward()
             self.optimizer.step()
             if self.average is not None:
                 self.average.update_parameters(self.model)
             total += loss.detach()
-        self.scheduler.step()
+            self.progress.steps += 1
         return total.item() / len(batches)
 
-    def _record(self, epoch: int, train_loss: float, val_loss: float, kept: nn.Module, board: SummaryWriter) -> None:
-        progress = self.progress
+    def _set_learning_rate(self) -> None:
+        config = self.config
+        rate = config.learning_rate * config.lr_decay ** len(self.progress.losses)
+        if config.warmup:
+            step = self.progress.steps + 1
+            rate *= min(step / config.warmup, math.sqrt(config.warmup / step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _record(
+        self, epoch: int, train_loss: float, validation: Validation, kept: nn.Module, board: SummaryWriter
+    ) -> None:
+        progress, val_loss = self.progress, validation.loss
         progress.losses.append((train_loss, val_loss))
         improved = val_loss < progress.best
         progress.best = val_loss if improved else progress.best
         progress.stale = 0 if improved else progress.stale + 1
         board.add_scalars("loss", {"train": train_loss, "validation": val_loss}, epoch)
-        board.add_scalar("learning_rate", self.scheduler.get_last_lr()[0], epoch)
-        print(f"epoch {epoch}: train {train_loss:.4f}  validation {val_loss:.4f}{'  best' if improved else ''}")
+        board.add_scalar("learning_rate", self.optimizer.param_groups[0]["lr"], epoch)
+        for name, figure in validation.figures.items():
+            board.add_scalar(name, figure, epoch)
+        if validation.samples:
+            board.add_text("samples", validation.samples, epoch)
+        figures = "".join(f"  {name} {figure:.4g}" for name, figure in validation.figures.items())
+        best = "  best" if improved else ""
+        print(f"epoch {epoch}: train {train_loss:.4f}  validation {val_loss:.4f}{figures}{best}", flush=True)
         if improved:
             save(kept.state_dict(), self.run / BEST)
         (self.run / LOSSES).write_text(json.dumps(progress.losses))
@@ -137,7 +164,6 @@ class Trainer:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
             "progress": vars(self.progress),
             "rng": torch.get_rng_state(),
             **average,

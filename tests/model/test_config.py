@@ -67,13 +67,17 @@ def test_some_recipe_is_shipped():
     ("text", "pointer", "message"),
     [
         ("name = ", "", "expected TOML: "),
-        (LEAST.replace("informer", "oracle"), "/architecture", "expected one of informer, linear, came 'oracle'"),
+        (
+            LEAST.replace("informer", "oracle"),
+            "/architecture",
+            "expected one of informer, linear, transformer, came 'oracle'",
+        ),
         (
             LEAST.replace('"informer"', '["informer"]'),
             "/architecture",
-            "expected one of informer, linear, came ['informer']",
+            "expected one of informer, linear, transformer, came ['informer']",
         ),
-        ("", "/architecture", "expected one of informer, linear, came None"),
+        ("", "/architecture", "expected one of informer, linear, transformer, came None"),
         (LEAST.replace("seed = 1\n", ""), "/seed", "required, but missing"),
         (LEAST.replace("1", "true"), "/seed", "expected an integer, came True"),
         (LEAST.replace("1", "-1"), "", "expected a seed from 0 to 2^63 - 1, came -1"),

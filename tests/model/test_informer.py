@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.informer import Informer, InformerConfig, sinusoids
+from model.informer import Informer, InformerConfig
 
 TINY = InformerConfig(d_model=16, n_heads=2, d_ff=32, dropout=0.0)
 
@@ -135,13 +135,6 @@ def test_the_forecast_starts_from_the_last_rows_and_zeros():
 def test_the_paper_s_configuration_has_its_parameters():
     model = Informer(InformerConfig(), 7, 4, seed=0)
     assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(11.33e6, abs=5e3)
-
-
-def test_sinusoids_by_hand():
-    table = sinusoids(3, 4)
-    expected = torch.tensor([[0, 1, 0, 1], [0.8414710, 0.5403023, 0.0099998, 0.9999500]])
-    torch.testing.assert_close(table[:2], expected, atol=1e-6, rtol=0)
-    assert sinusoids(3, 5).shape == (3, 5)
 
 
 @pytest.mark.parametrize(
