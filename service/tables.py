@@ -25,6 +25,9 @@ MOST_COLUMNS, MOST_SERIES = 10_000, 100_000
 """A table of more is hostile or not a table: a few bytes of it each would take a thousand in memory."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?")
+_BLANK = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+")
+# as pandas cuts cells; possessive, so that no cell, however long, is gone over twice or held on a stack
+_CELL = re.compile(rb' *+(?:"(?:[^"]++|"")*+"?)?[^,\r\n]*+(,?)')
 _RAGGED = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _LONGEST_HEADER = 4000
 
@@ -75,8 +78,7 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
     how: dict[str, Any] = {"encoding": "utf-8-sig", "keep_default_na": False, "na_values": [""]}
     how |= {"skipinitialspace": True, "low_memory": False}
     try:
-        if content.count(b",", 0, content.find(b"\n")) > MOST_COLUMNS:
-            raise FaultyRequest([Fault("/columns", f"expected at most {MOST_COLUMNS} columns, came more")])
+        _check_widths(content)
         header = pd.read_csv(io.BytesIO(content), header=None, nrows=1, dtype=object, **how)
         names = ["" if cell != cell else str(cell) for cell in header.iloc[0]]
         _check_names(names, {"id_column": id_name, "time_column": time_name})
@@ -85,8 +87,6 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
         frame = pd.read_csv(io.BytesIO(content), header=0, names=names, dtype=texts, **how)
     except ValueError as error:  # no text, no CSV, or no columns
         raise FaultyRequest([_unreadable(str(error))]) from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much in front for row labels
-        raise FaultyRequest([Fault("/rows/0", f"expected {len(names)} cells as in the header, came more")])
     if frame.empty:
         raise FaultyRequest([Fault("/rows", "expected rows below the header, came none")])
     columns = {name: _cells(pd, frame[name]) for name in names if name not in texts}
@@ -118,6 +118,36 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
         for name, rows in zip(ids, groups, strict=True)
     ]
     return Table(id_name, time_name, series, groups)
+
+
+def _check_widths(content: bytes) -> None:
+    """Raises FaultyRequest if the header is too long, or the first row longer: pandas would take for ages.
+
+    Of later rows it counts the cells itself.
+    """
+    width, end = _row(content, _skip(content, 0), MOST_COLUMNS)
+    if width > MOST_COLUMNS:
+        raise FaultyRequest([Fault("/columns", f"expected at most {MOST_COLUMNS} columns, came more")])
+    if _row(content, _skip(content, end), width)[0] > width:
+        raise FaultyRequest([Fault("/rows/0", f"expected {width} cells as in the header, came more")])
+
+
+def _skip(content: bytes, place: int) -> int:
+    blank = _BLANK.match(content, place)
+    return place if blank is None else blank.end()
+
+
+def _row(content: bytes, place: int, most: int) -> tuple[int, int]:
+    """How many cells the row that begins at `place` has, `most` and one at most, and where it ends.
+
+    There may be line breaks within its quotes.
+    """
+    for count in range(1, most + 2):
+        cell = _CELL.match(content, place)
+        if cell is None or not cell[1]:
+            return count, place if cell is None else cell.end()
+        place = cell.end()
+    return count, place
 
 
 def _check_names(names: list[str], wanted: dict[str, str | None]) -> None:

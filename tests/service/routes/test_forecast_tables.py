@@ -222,13 +222,30 @@ def test_what_is_no_table_is_a_fault(client, content, query, expected):
     ("content", "places"),
     [
         ("date," + ",".join(map(str, range(20_000))) + "\n", {"/columns"}),
+        ('"da\nte",' + ",".join(map(str, range(20_000))) + "\n1\n", {"/columns"}),
+        ("\n \r\nx" + "," * 20_000, {"/columns"}),
+        ("date,b\n" + "," * 20_000, {"/rows/0"}),
+        ('date,b\n"\n","x ""\n",' + "," * 20_000, {"/rows/0"}),
         ("a,date\n" + "".join(f"{row},x\n" for row in range(100_001)), {"/id_column"}),
         ("a,date\n" + ",x\n" * 5000, {f"/rows/{row}/a" for row in range(100)}),
     ],
-    ids=["columns", "ids", "rows without one"],
+    ids=[
+        "columns",
+        "after a quoted line break",
+        "below blank lines",
+        "in a row",
+        "in a row of lines",
+        "ids",
+        "rows without one",
+    ],
 )
 def test_a_table_of_too_much_is_refused_in_few_words(client, content, places):
     assert set(faults(client, content, "id_column=a" if content[0] == "a" else "")) == places
+
+
+def test_a_name_may_have_line_breaks_and_quotes(client, frame):
+    table = frame().rename(columns={"date": 'ti,"me\n"'})
+    assert next(iter(answered(client, "\n \n" + table.to_csv(index=False))[0])) == 'ti,"me\n"'
 
 
 def test_only_numbers_have_no_timestamps(client):
