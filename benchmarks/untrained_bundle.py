@@ -9,8 +9,9 @@ from pathlib import Path
 
 from model.config import read_recipe
 from model.export import export_forecast
-from model.forecasting import build_model, forecast_spec, load_data
+from model.forecasting import forecast_spec, load_data
 from model.preprocessing import read_table
+from model.runs import build_model
 
 
 def main() -> None:

@@ -8,22 +8,20 @@ from torch import nn
 from contract.manifest import ForecastSpec
 from contract.translation import TranslateSpec
 from model.informer import Informer, InformerConfig
-from model.linear import LinearConfig, build_linear, fit_ridge
+from model.linear import Linear, LinearConfig, build_linear, fit_ridge
 from model.transformer import Transformer, TransformerConfig
-from model.windows import Windows
 
 
 class Architecture(NamedTuple):
     """A task, a config class, what builds the module from it, and what fits that in closed form, if anything does.
 
-    `build` takes the config, the task's spec and the recipe's seed; `fit` the module, and scaled training and
-    validation windows.
+    `build` takes the config, the task's spec and the recipe's seed; `fit` the module and the task's data.
     """
 
     task: str
     config: type
     build: Callable[[Any, Any, int], nn.Module]
-    fit: Callable[[Any, Windows, Windows], None] | None = None
+    fit: Callable[[Any, Any], None] | None = None
 
 
 def _informer(config: InformerConfig, spec: ForecastSpec, seed: int) -> nn.Module:
@@ -34,12 +32,16 @@ def _linear(config: LinearConfig, spec: ForecastSpec, _: int) -> nn.Module:
     return build_linear(config, spec)
 
 
+def _fit_linear(model: Linear, data: Any) -> None:
+    fit_ridge(model, data.scaled["train"], data.scaled["val"])
+
+
 def _transformer(config: TransformerConfig, spec: TranslateSpec, _: int) -> nn.Module:
     return Transformer(config, spec.target_size, None if spec.shared else spec.source_size)
 
 
 ARCHITECTURES = {
     "informer": Architecture("forecast", InformerConfig, _informer),
-    "linear": Architecture("forecast", LinearConfig, _linear, fit_ridge),
+    "linear": Architecture("forecast", LinearConfig, _linear, _fit_linear),
     "transformer": Architecture("translate", TransformerConfig, _transformer),
 }

@@ -7,10 +7,6 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from model.evaluate import Evaluation
 
 _INFORMER2020_SIZES = (
     "seq_len",
@@ -28,16 +24,16 @@ _INFORMER2020_SWITCHES = ("distil", "mix")
 
 
 def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    train = verbs.add_parser("train", help="train a recipe on a table")
+    train = verbs.add_parser("train", help="train a recipe on a table, or on pairs of sentences")
     train.add_argument("recipe", type=Path, help="a TOML recipe, such as those in model/recipes")
-    train.add_argument("--data", type=Path, required=True, help="a CSV with a timestamp column")
+    train.add_argument("--data", type=Path, required=True, help="a CSV with a timestamp column, or a TSV of pairs")
     train.add_argument("--run", type=Path, help="directory for checkpoints and logs (runs/<recipe's name>)")
     train.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     train.set_defaults(run_verb=_train)
 
     evaluate = verbs.add_parser("evaluate", help="errors of a run or bundle beside the baselines")
     evaluate.add_argument("trained", type=Path, help="a run directory, or a bundle's version directory")
-    evaluate.add_argument("--data", type=Path, required=True, help="the table that it was trained on")
+    evaluate.add_argument("--data", type=Path, required=True, help="the data that it was trained on")
     evaluate.add_argument("--split", choices=("val", "test"), default="test")
     evaluate.add_argument("--json", action="store_true", help="print everything as JSON")
     evaluate.add_argument("--plots", type=Path, metavar="DIR", help="draw forecasts, errors and coverage there, as PNG")
@@ -45,7 +41,7 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
     export = verbs.add_parser("export", help="write a run as the next version of a bundle")
     export.add_argument("trained", type=Path, help="a run directory")
-    export.add_argument("--data", type=Path, required=True, help="the table that it was trained on")
+    export.add_argument("--data", type=Path, required=True, help="the data that it was trained on")
     export.add_argument("--bundles", type=Path, default=Path("bundles"))
     export.set_defaults(run_verb=_export)
 
@@ -96,33 +92,20 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from contract.records import encode
-    from model.evaluate import calibrate, evaluate
-    from model.forecasting import load_data
-    from model.runs import load_forecaster
+    from model.runs import load_trained
 
-    recipe, spec, forecaster = load_forecaster(arguments.trained)
-    data = load_data(arguments.data, recipe, spec)
-    intervals = calibrate(forecaster, data, spec)
-    evaluation = evaluate(forecaster, data, spec, arguments.split, intervals)
+    kind, predictor, data = load_trained(arguments.trained, arguments.data)
+    evaluation = kind.evaluate(predictor, data, arguments.split)
     if arguments.plots is not None:
-        from model.plots import draw
-
-        for path in draw(arguments.plots, evaluation, forecaster, data, spec, intervals):
+        for path in kind.plots(arguments.plots, predictor, data, evaluation):
             print(f"drew {path}", file=sys.stderr)
-    if arguments.json:
-        print(json.dumps(encode(evaluation)))
-    else:
-        print(evaluation_report(evaluation))
+    print(json.dumps(encode(evaluation), ensure_ascii=False) if arguments.json else kind.report(evaluation))
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from model.export import export_forecast
-    from model.forecasting import load_data
-    from model.runs import load_run
+    from model.runs import export_run
 
-    trained = load_run(arguments.trained)
-    data = load_data(arguments.data, trained.recipe, trained.spec)
-    bundle = export_forecast(trained.recipe, trained.spec, trained.model, data, trained.provenance, arguments.bundles)
+    bundle = export_run(arguments.trained, arguments.data, arguments.bundles)
     print(f"wrote {bundle.path}: {(bundle.path / 'card.md')} tells how good it is")
 
 
@@ -141,38 +124,3 @@ def _import_informer2020(arguments: argparse.Namespace) -> None:
     )
     bundle = import_informer2020(arguments.checkpoint, arguments.data, arguments.bundles, wishes)
     print(f"wrote {bundle.path}: {(bundle.path / 'card.md')} tells how good it is")
-
-
-def evaluation_report(evaluation: "Evaluation") -> str:
-    """Overall, by column and by step: MSE/MAE of every forecaster, in aligned columns."""
-    from model.card import verdict
-
-    scores = evaluation.scores
-    columns = next(iter(scores.values())).mse_by_column
-    steps = range(len(next(iter(scores.values())).mse_by_step))
-    rows = [
-        ("all, scaled", [(each.mse, each.mae) for each in scores.values()]),
-        *(
-            (name, [(each.mse_by_column[name], each.mae_by_column[name]) for each in scores.values()])
-            for name in columns
-        ),
-        *(
-            (
-                f"step {step + 1}",
-                [(each.mse_by_step[step], each.mae_by_step[step]) for each in scores.values()],
-            )
-            for step in steps
-        ),
-    ]
-    width = max(len(label) for label, _ in rows)
-    lines = [f"{evaluation.windows:,} windows of the {evaluation.split} split; MSE/MAE, by column in its units"]
-    lines.append(f"{'':{width}}" + "".join(f"{name:>20}" for name in scores))
-    for label, pairs in rows:
-        cells = (f"{mse:.4g}/{mae:.4g}" for mse, mae in pairs)
-        lines.append(f"{label:{width}}" + "".join(f"{cell:>20}" for cell in cells))
-    for level, each in evaluation.coverage.items():
-        lines.append(
-            f"{level} % intervals cover {each.share:.1%}, by step {min(each.share_by_step):.1%} to "
-            f"{max(each.share_by_step):.1%}; width {each.width:.3f}, around the last season {each.naive_width:.3f}"
-        )
-    return "\n".join([*lines, verdict(evaluation)])

@@ -14,8 +14,7 @@ from contract.calendar_features import calendar_features, feature_names
 from contract.frequency import Times
 from contract.manifest import ForecastSpec
 from contract.scaler import Scaler
-from model.architectures import ARCHITECTURES
-from model.config import Recipe
+from model.config import Recipe, TrainingConfig
 from model.datasets import split_rows, split_windows, with_context
 from model.preprocessing import Table, read_table
 from model.trainer import Validation
@@ -39,17 +38,12 @@ def forecast_spec(recipe: Recipe, table: Table) -> ForecastSpec:
     )
 
 
-def build_model(recipe: Recipe, spec: ForecastSpec) -> nn.Module:
-    """The untrained architecture, its weights drawn from the recipe's seed."""
-    torch.manual_seed(recipe.seed)
-    build = ARCHITECTURES[recipe.architecture].build
-    return build(recipe.model, spec, recipe.seed)
-
-
 @dataclass(frozen=True, slots=True)
 class ForecastData:
     """A table split by a recipe, as windows in units and as windows scaled; `times` are those of a split's rows."""
 
+    spec: ForecastSpec
+    sha256: str
     times: dict[str, Times]
     units: dict[str, Windows]
     scaled: dict[str, Windows]
@@ -62,10 +56,26 @@ class ForecastData:
         scaled = torch.from_numpy(spec.scaler.scale(table.values)).float()
         rows = split_rows(recipe.data, len(table.times))
         return cls(
+            spec,
+            table.sha256,
             {name: table.times[with_context(part, spec)] for name, part in rows.items()},
             {name: split_windows(table, calendar, in_units, spec, part) for name, part in rows.items()},
             {name: split_windows(table, calendar, scaled, spec, part) for name, part in rows.items()},
         )
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """None: all that it takes to read another table is in the spec."""
+        return {}
+
+    def task(self, training: TrainingConfig, device: torch.device) -> "ForecastTask":
+        return ForecastTask(self, device, training.level_shift)
+
+
+def prepare_data(path: Path, recipe: Recipe) -> ForecastData:
+    """The table at `path` as a new model takes it. Raises FaultyTable."""
+    table = read_table(path, recipe.data)
+    return ForecastData.of(table, recipe, forecast_spec(recipe, table))
 
 
 def load_data(path: Path, recipe: Recipe, spec: ForecastSpec) -> ForecastData:

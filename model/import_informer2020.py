@@ -23,10 +23,11 @@ from contract.calendar_features import feature_names
 from contract.errors import Fault, FaultyTable, UnknownCheckpoint
 from model.config import DataConfig, parse_recipe
 from model.export import export_forecast
-from model.forecasting import ForecastData, build_model, forecast_spec
+from model.forecasting import ForecastData, forecast_spec
 from model.informer import InformerConfig
 from model.informer2020 import convert_weights
 from model.preprocessing import Table, read_table
+from model.runs import build_model
 
 _FOLDER = re.compile(
     r"(?P<model>[^_]+)_(?P<data>.+)_ft(?P<features>[^_]+)_sl(?P<seq_len>\d+)_ll(?P<label_len>\d+)_pl(?P<pred_len>\d+)"

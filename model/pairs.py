@@ -60,6 +60,9 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.sources)
 
+    def head(self, count: int) -> "Pairs":
+        return Pairs(self.sources[:count], self.targets[:count])
+
 
 def read_pairs(path: Path) -> tuple[Pairs, str]:
     """The pairs of a UTF-8 file, and its sha256. Raises FaultyTable, which names the first bad lines."""
@@ -103,6 +106,23 @@ def split_pairs(pairs: Pairs, config: PairsConfig, seed: int) -> dict[str, Pairs
         rows = [row for group in chosen for row in groups[keys[group]]]
         split[name] = Pairs(tuple(pairs.sources[row] for row in rows), tuple(pairs.targets[row] for row in rows))
     return split
+
+
+def first_translations(pairs: Pairs) -> Pairs:
+    """Each source once, with the translation that comes first."""
+    first: dict[str, str] = {}
+    for source, target in zip(pairs.sources, pairs.targets, strict=True):
+        first.setdefault(source, target)
+    return Pairs(tuple(first), tuple(first.values()))
+
+
+def fit_tokenizers(pairs: Pairs, config: PairsConfig) -> dict[str, bytes]:
+    """Files of one tokenizer for both sides, or of the source's and the target's; each sentence counts once."""
+    sources, targets = dict.fromkeys(pairs.sources), dict.fromkeys(pairs.targets)
+    if config.shared:
+        return {"tokenizer.json": fit_tokenizer([*sources, *targets], config)}
+    files = {"source-tokenizer.json": sources, "target-tokenizer.json": targets}
+    return {file: fit_tokenizer(list(texts), config) for file, texts in files.items()}
 
 
 def fit_tokenizer(texts: Sequence[str], config: PairsConfig) -> bytes:

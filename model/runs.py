@@ -1,42 +1,38 @@
-"""A run directory: a recipe, what it made of its table, checkpoints and losses."""
+"""A run directory: a recipe, what it made of its data, checkpoints and losses."""
 
 import json
 import math
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from contract.bundle import MANIFEST, read_bundle
+from contract.bundle import MANIFEST, Bundle, read_bundle
 from contract.errors import Fault, FaultyRecipe, FaultyTable
-from contract.manifest import ForecastSpec
 from contract.records import decode, encode
 from model.architectures import ARCHITECTURES
 from model.config import Recipe, parse_recipe
-from model.evaluate import Forecaster
-from model.export import onnx_forecaster
-from model.forecasting import ForecastData, ForecastGraph, ForecastTask, build_model, forecast_spec
-from model.preprocessing import Table, read_table
+from model.tasks import TASKS, Data, TaskKind, Trained
 from model.trainer import BEST, LAST, LOSSES, Trainer
 
 RECIPE = "recipe.toml"
 SPEC = "spec.json"
-"""The ForecastSpec: evaluation and export take the scaler from here, and never fit it again."""
+"""The task's spec: evaluation and export take scalers and the like from here, and never fit them again."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedRun:
-    """The best weights of a run, in evaluation mode, how to feed them and where they come from."""
-
-    recipe: Recipe
-    spec: ForecastSpec
-    provenance: dict[str, str]
-    model: nn.Module
+def build_model(recipe: Recipe, spec: Any) -> nn.Module:
+    """The untrained architecture, its weights drawn from the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    return ARCHITECTURES[recipe.architecture].build(recipe.model, spec, recipe.seed)
 
 
-def train(recipe: Recipe, table_path: Path, run: Path, *, resume: bool) -> None:
+def task_of(recipe: Recipe) -> str:
+    return ARCHITECTURES[recipe.architecture].task
+
+
+def train(recipe: Recipe, data_path: Path, run: Path, *, resume: bool) -> None:
     """Train in `run`. Raises FaultyRecipe if that would overwrite or mix up another run."""
     if resume and not (run / LAST).exists():
         raise FaultyRecipe([Fault("", f"nothing to resume: {run} has no checkpoint")])
@@ -44,39 +40,26 @@ def train(recipe: Recipe, table_path: Path, run: Path, *, resume: bool) -> None:
         raise FaultyRecipe([Fault("", f"cannot resume: {run} was started with another recipe")])
     if not resume and (run / LAST).exists():
         raise FaultyRecipe([Fault("", f"{run} holds a run already: --resume it, or give another --run")])
-    table = read_table(table_path, recipe.data)
-    spec = forecast_spec(recipe, table)
-    data = ForecastData.of(table, recipe, spec)
-    run.mkdir(parents=True, exist_ok=True)
-    if resume:
-        _same_table(run, table)
-    else:
-        (run / RECIPE).write_text(recipe.text, encoding="utf-8")
-        saved = {"data_sha256": table.sha256, "date": date.today().isoformat(), "forecast": encode(spec)}
-        (run / SPEC).write_text(json.dumps(saved, indent=1))
-    model = build_model(recipe, spec)
+    data = _resumed_data(recipe, data_path, run) if resume else _new_data(recipe, data_path, run)
+    model = build_model(recipe, data.spec)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    task = ForecastTask(data, device, recipe.training.level_shift)
-    trainer = Trainer(model, task, recipe.training, run, device)
+    trainer = Trainer(model, data.task(recipe.training, device), recipe.training, run, device)
     if resume:
         trainer.resume()
     fit = ARCHITECTURES[recipe.architecture].fit
     if fit is not None:
-        trainer.solve(lambda: fit(model, data.scaled["train"], data.scaled["val"]))
+        trainer.solve(lambda: fit(model, data))
     else:
         trainer.fit()
 
 
-def load_run(run: Path) -> TrainedRun:
+def load_run(run: Path) -> Trained:
     """Raises FaultyRecipe if `run` is no run, or has no trained weights yet."""
     missing = [name for name in (RECIPE, SPEC, BEST, LOSSES) if not (run / name).exists()]
     if missing:
         raise FaultyRecipe([Fault("", f"{run} is not a trained run: it has no {', '.join(missing)}")])
     recipe = parse_recipe((run / RECIPE).read_text(encoding="utf-8"))
-    saved = json.loads((run / SPEC).read_text())
-    spec, faults = decode(ForecastSpec, saved["forecast"], "/forecast")
-    if spec is None:
-        raise FaultyRecipe(faults)
+    spec, saved = _read_spec(recipe, run)
     model = build_model(recipe, spec)
     model.load_state_dict(torch.load(run / BEST, weights_only=True, map_location="cpu"))
     provenance = {
@@ -84,21 +67,62 @@ def load_run(run: Path) -> TrainedRun:
         "date": saved["date"],
         "history": _history(recipe, json.loads((run / LOSSES).read_text())),
     }
-    return TrainedRun(recipe, spec, provenance, model.eval())
+    return Trained(recipe, spec, provenance, model.eval())
 
 
-def load_forecaster(path: Path) -> tuple[Recipe, ForecastSpec, Forecaster]:
-    """Of a run, computed by torch, or of a bundle's version directory, computed by ONNX Runtime.
+def load_trained(path: Path, data_path: Path) -> tuple[TaskKind, Any, Data]:
+    """What evaluates a run, by torch, or a bundle's version directory, by ONNX Runtime: its task, predictor and data.
 
-    Raises FaultyRecipe or BundleError.
+    Raises FaultyRecipe, FaultyTable or BundleError.
     """
     if (path / MANIFEST).exists():
         bundle = read_bundle(path.resolve())
         recipe = parse_recipe(bundle.manifest.training["recipe"])
-        return recipe, bundle.manifest.forecast, onnx_forecaster(bundle.graph("forecast").read_bytes())
+        kind = TASKS[bundle.manifest.task]
+        data = kind.load(data_path, recipe, getattr(bundle.manifest, bundle.manifest.task), bundle.path)
+        return kind, kind.onnx_predictor(bundle, data), data
     trained = load_run(path)
-    graph = ForecastGraph(trained.model, trained.spec.scaler).eval()
-    return trained.recipe, trained.spec, torch.no_grad()(graph)
+    kind = TASKS[task_of(trained.recipe)]
+    data = kind.load(data_path, trained.recipe, trained.spec, path)
+    return kind, kind.torch_predictor(trained, data), data
+
+
+def export_run(run: Path, data_path: Path, bundles: Path) -> Bundle:
+    """Write the next version of a run's bundle. Raises FaultyRecipe, FaultyTable or ExportRefused."""
+    trained = load_run(run)
+    kind = TASKS[task_of(trained.recipe)]
+    return kind.export(trained, kind.load(data_path, trained.recipe, trained.spec, run), bundles)
+
+
+def _new_data(recipe: Recipe, data_path: Path, run: Path) -> Data:
+    task = task_of(recipe)
+    data = TASKS[task].prepare(data_path, recipe)
+    run.mkdir(parents=True, exist_ok=True)
+    (run / RECIPE).write_text(recipe.text, encoding="utf-8")
+    for name, content in data.files.items():
+        (run / name).write_bytes(content)
+    saved = {"data_sha256": data.sha256, "date": date.today().isoformat(), task: encode(data.spec)}
+    (run / SPEC).write_text(json.dumps(saved, indent=1))
+    return data
+
+
+def _resumed_data(recipe: Recipe, data_path: Path, run: Path) -> Data:
+    """Raises FaultyTable if the data is not what the run was started with."""
+    spec, saved = _read_spec(recipe, run)
+    data = TASKS[task_of(recipe)].load(data_path, recipe, spec, run)
+    if data.sha256 != saved["data_sha256"]:
+        message = f"cannot resume with other data: expected sha256 {saved['data_sha256']}, came {data.sha256}"
+        raise FaultyTable([Fault("", message)])
+    return data
+
+
+def _read_spec(recipe: Recipe, run: Path) -> tuple[Any, dict[str, Any]]:
+    task = task_of(recipe)
+    saved = json.loads((run / SPEC).read_text())
+    spec, faults = decode(TASKS[task].spec, saved[task], f"/{task}")
+    if spec is None:
+        raise FaultyRecipe(faults)
+    return spec, saved
 
 
 def _history(recipe: Recipe, losses: list[tuple[float, float]]) -> str:
@@ -108,10 +132,3 @@ def _history(recipe: Recipe, losses: list[tuple[float, float]]) -> str:
         f"{len(losses)} of at most {recipe.training.epochs} epochs, seed {recipe.seed}; "
         f"validation loss {best:.4f} at epoch {validation.index(best) + 1}"
     )
-
-
-def _same_table(run: Path, table: Table) -> None:
-    expected = json.loads((run / SPEC).read_text())["data_sha256"]
-    if table.sha256 != expected:
-        message = f"cannot resume with another table: expected sha256 {expected}, came {table.sha256}"
-        raise FaultyTable([Fault("", message)])

@@ -5,6 +5,7 @@ B batch, S source and T target positions, V words of the target vocabulary.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import jiwer
 import sacrebleu
@@ -13,13 +14,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from contract.text import Vocabulary
+from contract.text import SpecialTokens, Vocabulary
 from contract.translation import TranslateSpec
-from model.pairs import Pairs, PairsConfig
+from model.config import Recipe, TrainingConfig
+from model.pairs import Pairs, PairsConfig, first_translations, fit_tokenizers, read_pairs, split_pairs
 from model.trainer import Validation
 
 POOL = 100
 """Batches that are sorted by length together: little padding, and yet never the same batches."""
+VALIDATED = 4096
+"""Tokens of a validation batch."""
+TRANSLATED = 64
+"""Sentences translated at a time."""
 SCORED = 300
 SAMPLES = 10
 
@@ -48,32 +54,77 @@ class TextBatch:
     mask: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class PairsData:
+    """Pairs split by a recipe, and the vocabularies to read them with; `files` are the vocabularies' own."""
+
+    spec: TranslateSpec
+    sha256: str
+    config: PairsConfig
+    splits: dict[str, Pairs]
+    files: dict[str, bytes]
+    source: Vocabulary
+    target: Vocabulary
+
+    def task(self, training: TrainingConfig, device: torch.device) -> "TranslationTask":
+        return TranslationTask(self, training.label_smoothing, device)
+
+
+def prepare_pairs(path: Path, recipe: Recipe) -> PairsData:
+    """The pairs at `path`, with vocabularies made from those to train on. Raises FaultyTable."""
+    pairs, sha256 = read_pairs(path)
+    splits = split_pairs(pairs, recipe.data, recipe.seed)
+    files = fit_tokenizers(splits["train"], recipe.data)
+    source, target = next(iter(files)), list(files)[-1]
+    special = SpecialTokens()
+    sizes = {name: len(Vocabulary(content, special)) for name, content in files.items()}
+    spec = TranslateSpec(
+        source=recipe.data.source,
+        target=recipe.data.target,
+        source_tokenizer=source,
+        target_tokenizer=target,
+        source_size=sizes[source],
+        target_size=sizes[target],
+        max_len=recipe.model.max_len,
+        special=special,
+    )
+    return _pairs_data(spec, sha256, recipe.data, splits, files)
+
+
+def load_pairs(path: Path, recipe: Recipe, spec: TranslateSpec, folder: Path) -> PairsData:
+    """The pairs at `path` as a trained model takes them: split by its recipe, in its own vocabularies.
+
+    Raises FaultyTable.
+    """
+    pairs, sha256 = read_pairs(path)
+    splits = split_pairs(pairs, recipe.data, recipe.seed)
+    files = {name: (folder / name).read_bytes() for name in (spec.source_tokenizer, spec.target_tokenizer)}
+    return _pairs_data(spec, sha256, recipe.data, splits, files)
+
+
+def _pairs_data(
+    spec: TranslateSpec, sha256: str, config: PairsConfig, splits: dict[str, Pairs], files: dict[str, bytes]
+) -> PairsData:
+    source = Vocabulary(files[spec.source_tokenizer], spec.special)
+    target = source if spec.shared else Vocabulary(files[spec.target_tokenizer], spec.special)
+    return PairsData(spec, sha256, config, splits, files, source, target)
+
+
 class TranslationTask:
     """Cross-entropy of the next target token, the true ones before it given."""
 
-    def __init__(
-        self,
-        pairs: dict[str, Pairs],
-        config: PairsConfig,
-        spec: TranslateSpec,
-        vocabularies: tuple[Vocabulary, Vocabulary],
-        device: torch.device,
-        label_smoothing: float,
-    ) -> None:
-        self.config, self.spec, self.device, self.label_smoothing = config, spec, device, label_smoothing
-        self.source, self.target = vocabularies
-        self.train = Encoded.of(pairs["train"], *vocabularies, spec.max_len)
-        self.val = Encoded.of(pairs["val"], *vocabularies, spec.max_len)
-        # the first translation of each sentence; `pairs` has a sentence's translations one behind the other
-        first = {source: index for index, source in reversed(list(enumerate(pairs["val"].sources)))}
-        chosen = sorted(first.values())[:SCORED]
-        self.scored = Pairs(*(tuple(side[i] for i in chosen) for side in (pairs["val"].sources, pairs["val"].targets)))
+    def __init__(self, data: PairsData, label_smoothing: float, device: torch.device) -> None:
+        self.data, self.label_smoothing, self.device = data, label_smoothing, device
+        self.train, self.val = (
+            Encoded.of(data.splits[name], data.source, data.target, data.spec.max_len) for name in ("train", "val")
+        )
+        self.scored = first_translations(data.splits["val"]).head(SCORED)
 
     def batches(self, batch_size: int) -> "_Batches":
         """Batches of up to `batch_size` tokens on the longer side, padding included."""
-        chosen = torch.randperm(len(self.train.sources))[: self.config.epoch_pairs]
-        examples = list(_join(chosen, self.config.joined))
-        return _Batches(self, self.train, _by_length(examples, self.train, self.spec.max_len, batch_size))
+        chosen = torch.randperm(len(self.train.sources))[: self.data.config.epoch_pairs]
+        examples = list(_join(chosen, self.data.config.joined))
+        return _Batches(self, self.train, _by_length(examples, self.train, self.data.spec.max_len, batch_size))
 
     def loss(self, model: nn.Module, batch: TextBatch) -> Tensor:
         return self._loss(model, batch, self.label_smoothing)
@@ -83,56 +134,47 @@ class TranslationTask:
         """Loss of all pairs; BLEU, CER and WER of greedy translations of some, to their first translation."""
         total, count = 0.0, 0
         examples = [[index] for index in range(len(self.val.sources))]
-        for batch in _Batches(self, self.val, _by_length(examples, self.val, self.spec.max_len, 4096)):
-            tokens = int((batch.target[:, 1:] != self.target.pad).sum())
+        for batch in _Batches(self, self.val, _by_length(examples, self.val, self.data.spec.max_len, VALIDATED)):
+            tokens = int((batch.target[:, 1:] != self.data.target.pad).sum())
             total += self._loss(model, batch, 0.0).item() * tokens
             count += tokens
-        translations = translate(model, self.scored.sources, self.spec, self.source, self.target, self.device)
-        references = list(self.scored.targets)
+        translations, references = translate(model, self.scored.sources, self.data), list(self.scored.targets)
         figures = {
             "BLEU": sacrebleu.corpus_bleu(translations, [references]).score,
             "CER": jiwer.cer(references, translations),
             "WER": jiwer.wer(references, translations),
         }
-        lines = zip(self.scored.sources, references, translations, strict=True)
-        samples = "\n".join(f"- {a}\n  - {b}\n  - **{c}**" for a, b, c in list(lines)[:SAMPLES])
-        return Validation(total / count, figures, samples)
+        shown = list(zip(self.scored.sources, references, translations, strict=True))[:SAMPLES]
+        return Validation(total / count, figures, "\n".join(f"- {a}\n  - {b}\n  - **{c}**" for a, b, c in shown))
 
     def collate(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> TextBatch:
-        source = pad_sequence(list(sources), batch_first=True, padding_value=self.source.pad).to(self.device)
-        target = pad_sequence(list(targets), batch_first=True, padding_value=self.target.pad).to(self.device)
-        return TextBatch(source, target, source != self.source.pad)
+        """Ids of both sides, padded."""
+        source = _pad(sources, self.data.source.pad).to(self.device)
+        target = _pad(targets, self.data.target.pad).to(self.device)
+        return TextBatch(source, target, source != self.data.source.pad)
 
     def _loss(self, model: nn.Module, batch: TextBatch, smoothing: float) -> Tensor:
         logits = model(batch.source, batch.target[:, :-1], batch.mask)  # (B, T - 1, V)
         return cross_entropy(
             logits.flatten(0, 1).float(),
             batch.target[:, 1:].flatten(),
-            ignore_index=self.target.pad,
+            ignore_index=self.data.target.pad,
             label_smoothing=smoothing,
         )
 
 
-@torch.no_grad()
-def translate(
-    model: nn.Module,
-    texts: Sequence[str],
-    spec: TranslateSpec,
-    source: Vocabulary,
-    target: Vocabulary,
-    device: torch.device,
-    batch_size: int = 64,
-) -> list[str]:
+def translate(model: nn.Module, texts: Sequence[str], data: PairsData) -> list[str]:
     """Greedy translations, in order; computed without a cache, the plain way that others are checked against."""
-    encoded = [torch.tensor(ids[: spec.max_len]) for ids in source.encode(texts)]
+    device = next(model.parameters()).device
+    encoded = [torch.tensor(ids[: data.spec.max_len]) for ids in data.source.encode(texts)]
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
     found: dict[int, list[int]] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        ids = pad_sequence([encoded[i] for i in chosen], batch_first=True, padding_value=source.pad).to(device)
-        caps = [spec.longest(len(encoded[i])) for i in chosen]
-        found.update(zip(chosen, greedy(model, ids, ids != source.pad, caps, target), strict=True))
-    return target.decode([found[index] for index in range(len(texts))])
+    for start in range(0, len(order), TRANSLATED):
+        chosen = order[start : start + TRANSLATED]
+        ids = _pad([encoded[i] for i in chosen], data.source.pad).to(device)
+        caps = [data.spec.longest(len(encoded[i])) for i in chosen]
+        found.update(zip(chosen, greedy(model, ids, ids != data.source.pad, caps, data.target), strict=True))
+    return data.target.decode([found[index] for index in range(len(texts))])
 
 
 @torch.no_grad()
@@ -149,6 +191,10 @@ def greedy(model: nn.Module, source: Tensor, mask: Tensor, caps: Sequence[int], 
         open_rows = open_rows & (following != target.eos) & (ids.shape[1] < ends)
     special = {target.bos, target.eos, target.pad}
     return [[each for each in row if each not in special] for row in ids.tolist()]
+
+
+def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
+    return pad_sequence(list(rows), batch_first=True, padding_value=value)
 
 
 def _join(chosen: Tensor, share: float) -> Iterator[list[int]]:

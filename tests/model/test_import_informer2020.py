@@ -13,9 +13,10 @@ from contract.errors import FaultyRecipe, FaultyTable, UnknownCheckpoint
 from model import import_informer2020 as importing
 from model.config import parse_recipe
 from model.export import onnx_forecaster
-from model.forecasting import ForecastGraph, build_model, load_data
+from model.forecasting import ForecastGraph, load_data
 from model.import_informer2020 import Wishes, import_informer2020
 from model.informer2020 import convert_weights
+from model.runs import build_model
 
 FOLDER = (
     "informer_{data}_ft{features}_sl96_ll48_pl24_dm{d_model}_nh4_el2_dl1_df64"

@@ -5,8 +5,8 @@ import torch
 
 from contract.errors import FaultyRecipe, WrongHash
 from contract.records import encode
-from model.forecasting import ForecastGraph, load_data
-from model.runs import RECIPE, SPEC, load_forecaster, load_run
+from model.forecasting import ForecastGraph
+from model.runs import RECIPE, SPEC, load_run, load_trained
 from model.trainer import BEST, LOSSES
 
 
@@ -42,28 +42,28 @@ def test_refuses_what_is_no_trained_run(trained, tmp_path, missing):
 
 
 def test_a_run_and_its_bundle_forecast_alike(trained, bundle, csv):
-    recipe, spec, by_torch = load_forecaster(trained)
-    same_recipe, same_spec, by_onnx = load_forecaster(bundle.path)
-    assert (recipe, spec) == (same_recipe, same_spec)
-    history, calendar, _ = load_data(csv, recipe, spec).units["test"].batch(torch.arange(10))
-    difference = (by_torch(history, calendar) - by_onnx(history, calendar)).abs() / torch.tensor(spec.scaler.std)
+    _, by_torch, data = load_trained(trained, csv)
+    _, by_onnx, same = load_trained(bundle.path, csv)
+    assert data.spec == same.spec
+    history, calendar, _ = data.units["test"].batch(torch.arange(10))
+    difference = (by_torch(history, calendar) - by_onnx(history, calendar)).abs() / torch.tensor(data.spec.scaler.std)
     assert difference.max() < 1e-4
 
 
 def test_a_forecaster_tracks_no_gradient(trained, csv):
-    recipe, spec, forecast = load_forecaster(trained)
-    history, calendar, _ = load_data(csv, recipe, spec).units["test"].batch(torch.arange(2))
+    _, forecast, data = load_trained(trained, csv)
+    history, calendar, _ = data.units["test"].batch(torch.arange(2))
     assert not forecast(history, calendar).requires_grad
 
 
-def test_a_bundle_is_verified(bundle, tmp_path):
+def test_a_bundle_is_verified(bundle, csv, tmp_path):
     copied = tmp_path / bundle.manifest.name / "1"
     copied.mkdir(parents=True)
     for path in bundle.path.iterdir():
         (copied / path.name).write_bytes(path.read_bytes())
     (copied / "card.md").write_text("# better")
     with pytest.raises(WrongHash):
-        load_forecaster(copied)
+        load_trained(copied, csv)
 
 
 def test_the_graph_scales_in_double(trained):

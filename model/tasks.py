@@ -1,0 +1,160 @@
+"""The one place that knows tasks by name: what each brings to `seqcast train`, `evaluate` and `export`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from contract.bundle import Bundle
+from contract.errors import Fault, FaultyRecipe
+from contract.manifest import ForecastSpec
+from contract.translation import TranslateSpec
+from model.config import Recipe, TrainingConfig
+from model.evaluate import Evaluation, Forecaster, calibrate
+from model.evaluate import evaluate as evaluate_forecaster
+from model.evaluate_translation import TranslationEvaluation, Translator, evaluate_translation
+from model.export import export_forecast, onnx_forecaster
+from model.forecasting import ForecastData, ForecastGraph, load_data, prepare_data
+from model.report import forecast_report, translation_report
+from model.trainer import Task
+from model.translation import PairsData, load_pairs, prepare_pairs, translate
+
+
+class Data(Protocol):
+    """Data read and split as a recipe says."""
+
+    spec: Any
+    sha256: str
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """What it takes, beside the spec, to read other data alike."""
+        ...
+
+    def task(self, training: TrainingConfig, device: torch.device) -> Task:
+        """What is learned from it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The best weights of a run, in evaluation mode, how to feed them and where they come from."""
+
+    recipe: Recipe
+    spec: Any
+    provenance: dict[str, str]
+    model: nn.Module
+
+
+class TaskKind(Protocol):
+    """What differs between tasks. A predictor is what is evaluated: torch's of a run, ONNX Runtime's of a bundle."""
+
+    spec: type
+
+    def prepare(self, path: Path, recipe: Recipe) -> Data:
+        """The data of a new run, whose spec and files are made from it. Raises FaultyTable."""
+        ...
+
+    def load(self, path: Path, recipe: Recipe, spec: Any, folder: Path) -> Data:
+        """Data as a trained model takes it, by its spec and the files in its folder. Raises FaultyTable."""
+        ...
+
+    def torch_predictor(self, trained: Trained, data: Any) -> Any: ...
+
+    def onnx_predictor(self, bundle: Bundle, data: Any) -> Any: ...
+
+    def evaluate(self, predictor: Any, data: Any, split: str) -> Any:
+        """A dataclass of figures."""
+        ...
+
+    def report(self, evaluation: Any) -> str:
+        """The figures, for a terminal."""
+        ...
+
+    def plots(self, folder: Path, predictor: Any, data: Any, evaluation: Any) -> Sequence[Path]:
+        """Draw the evaluation into `folder`; the paths drawn."""
+        ...
+
+    def export(self, trained: Trained, data: Any, bundles: Path) -> Bundle: ...
+
+
+class Forecasting:
+    """Tables, MSE and MAE beside baselines, intervals."""
+
+    spec = ForecastSpec
+
+    def prepare(self, path: Path, recipe: Recipe) -> ForecastData:
+        return prepare_data(path, recipe)
+
+    def load(self, path: Path, recipe: Recipe, spec: ForecastSpec, folder: Path) -> ForecastData:
+        return load_data(path, recipe, spec)
+
+    def torch_predictor(self, trained: Trained, data: ForecastData) -> Forecaster:
+        graph = ForecastGraph(trained.model, trained.spec.scaler).eval()
+        return torch.no_grad()(graph)
+
+    def onnx_predictor(self, bundle: Bundle, data: ForecastData) -> Forecaster:
+        return onnx_forecaster(bundle.graph("forecast").read_bytes())
+
+    def evaluate(self, predictor: Forecaster, data: ForecastData, split: str) -> Evaluation:
+        return evaluate_forecaster(predictor, data, data.spec, split)
+
+    def report(self, evaluation: Evaluation) -> str:
+        return forecast_report(evaluation)
+
+    def plots(
+        self,
+        folder: Path,
+        predictor: Forecaster,
+        data: ForecastData,
+        evaluation: Evaluation,
+    ) -> Sequence[Path]:
+        from model.plots import draw  # matplotlib takes a second
+
+        intervals = calibrate(predictor, data, data.spec)
+        return draw(folder, evaluation, predictor, data, data.spec, intervals)
+
+    def export(self, trained: Trained, data: ForecastData, bundles: Path) -> Bundle:
+        return export_forecast(trained.recipe, trained.spec, trained.model, data, trained.provenance, bundles)
+
+
+class Translation:
+    """Sentence pairs, BLEU and chrF."""
+
+    spec = TranslateSpec
+
+    def prepare(self, path: Path, recipe: Recipe) -> PairsData:
+        return prepare_pairs(path, recipe)
+
+    def load(self, path: Path, recipe: Recipe, spec: TranslateSpec, folder: Path) -> PairsData:
+        return load_pairs(path, recipe, spec, folder)
+
+    def torch_predictor(self, trained: Trained, data: PairsData) -> Translator:
+        return lambda texts: translate(trained.model, texts, data)
+
+    def onnx_predictor(self, bundle: Bundle, data: PairsData) -> Translator:
+        raise NotImplementedError
+
+    def evaluate(self, predictor: Translator, data: PairsData, split: str) -> TranslationEvaluation:
+        return evaluate_translation(predictor, data, split)
+
+    def report(self, evaluation: TranslationEvaluation) -> str:
+        return translation_report(evaluation)
+
+    def plots(
+        self,
+        folder: Path,
+        predictor: Translator,
+        data: PairsData,
+        evaluation: TranslationEvaluation,
+    ) -> Sequence[Path]:
+        raise FaultyRecipe([Fault("", "expected a forecast model to draw plots of, came one that translates")])
+
+    def export(self, trained: Trained, data: PairsData, bundles: Path) -> Bundle:
+        raise NotImplementedError
+
+
+TASKS: dict[str, TaskKind] = {"forecast": Forecasting(), "translate": Translation()}
