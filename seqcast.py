@@ -7,6 +7,8 @@ from importlib.metadata import entry_points
 
 from contract.errors import SeqcastError
 
+_SHOWN_LINES = 20
+
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status 0, or 1 with one message on stderr when seqcast itself has a complaint."""
@@ -18,7 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments.run_verb(arguments)
     except SeqcastError as error:
-        print(f"seqcast {arguments.verb}: {error}", file=sys.stderr)
+        lines = str(error).splitlines()
+        more = [f"and {len(lines) - _SHOWN_LINES} more"] if len(lines) > _SHOWN_LINES else []
+        print(f"seqcast {arguments.verb}:", "\n".join([*lines[:_SHOWN_LINES], *more]), file=sys.stderr)
         return 1
     except BrokenPipeError:
         # the reader of a pipe has enough, as head has; let Python not complain again when it flushes

@@ -47,11 +47,8 @@ def fill(
     Raises FaultyInput if a timestamp is off the grid, rows of one timestamp contradict each other, there are too
     few rows, a column has no value in them, or more than `max_share` of what the model sees is missing.
     """
-    grid = Grid.of(stamps.times, spec.step)
-    steps, on_grid = grid.place(stamps.times)
-    if not on_grid.all():
-        raise FaultyInput(list(_off_grid(stamps, grid, steps, on_grid, f"{pointer}/timestamps")))
-    steps, values, notes = _once_each(stamps, values, steps, spec, f"{pointer}/timestamps")
+    line = in_order(stamps, values, spec, pointer)
+    grid, steps, values, notes = line.grid, line.steps, line.values, [*line.notes]
     seen = np.arange(steps[-1] - spec.seq_len + 1, steps[-1] + 1)
     if steps[0] > seen[0]:
         came = steps[-1] - steps[0] + 1
@@ -74,7 +71,7 @@ def fill(
         if missing[name]:
             even[~there, column], sources = _fill_in(seen[~there], known, known_values, method, spec.step.season)
             notes.append(_told(name, sources, seen[~there], stamps.write(times[~there]), spec.seq_len))
-    most = int(max_share * even.size + 1e-9)
+    most = _most_missing(even.size, max_share)
     if sum(missing.values()) > most:
         came = ", ".join(f"{name} {count}" for name, count in missing.items() if count)
         message = f"expected at most {most} of the {even.size} values that the model sees to be missing"
@@ -82,6 +79,47 @@ def fill(
     if faults:
         raise FaultyInput(faults)
     return Filled(Timestamps(times, stamps.zone, stamps.epoch), even, tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """A table's rows in the order of time and each once; some may be left out, and values be missing."""
+
+    grid: Grid
+    steps: Integers  # (N,), on the grid
+    values: Floats  # (N, C), NaN where missing
+    notes: tuple[str, ...]  # what was done
+
+
+def in_order(stamps: Timestamps, values: Floats, spec: ForecastSpec, pointer: str) -> InOrder:
+    """`stamps` (L,) and `values` (L, C) as `fill` takes them, L >= 1.
+
+    Raises FaultyInput if a timestamp is off the grid, or rows of one timestamp contradict each other.
+    """
+    grid = Grid.of(stamps.times, spec.step)
+    steps, on_grid = grid.place(stamps.times)
+    if not on_grid.all():
+        raise FaultyInput(list(_off_grid(stamps, grid, steps, on_grid, f"{pointer}/timestamps")))
+    steps, values, notes = _once_each(stamps, values, steps, spec, f"{pointer}/timestamps")
+    return InOrder(grid, steps, values, tuple(notes))
+
+
+def fill_window(rows: Floats, spec: ForecastSpec, method: Method, max_share: float) -> Floats | None:
+    """The latest seq_len of even `rows` (L, C), filled as `fill` does from them all; None where it would refuse."""
+    seen = np.arange(len(rows) - spec.seq_len, len(rows))
+    window = rows[seen]
+    missing = np.isnan(window)
+    if missing.sum() > _most_missing(window.size, max_share) or missing.all(axis=0).any():
+        return None
+    for column in np.flatnonzero(missing.any(axis=0)):
+        known = np.flatnonzero(np.isfinite(rows[:, column]))
+        there = missing[:, column]
+        window[there, column], _ = _fill_in(seen[there], known, rows[known, column], method, spec.step.season)
+    return window
+
+
+def _most_missing(size: int, max_share: float) -> int:
+    return int(max_share * size + 1e-9)
 
 
 def _once_each(

@@ -42,6 +42,8 @@ def export_forecast(
 ) -> Bundle:
     """Write the next version of `recipe.name` under `bundles`; `training` is its provenance.
 
+    Added to it are the timestamps of the first and the last row of training and validation, `seen_from` and `seen_to`.
+
     Raises ExportRefused if torch and ONNX Runtime differ by more than TOLERANCE on real test windows.
     """
     graph = ForecastGraph(model, spec.scaler).eval()
@@ -63,6 +65,8 @@ def export_forecast(
         metrics=encode(evaluation),
         training={
             **training,
+            "seen_from": str(data.times["train"][0].astype("M8[s]")),
+            "seen_to": str(data.times["val"][-1].astype("M8[s]")),
             "recipe": recipe.text,
             "parameters": sum(weight.numel() for weight in model.parameters()),
             "versions": {name: version(name) for name in ("seqcast", "torch", "onnx", "onnxruntime")},

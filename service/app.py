@@ -15,7 +15,7 @@ from service.errors import add_error_handlers
 from service.forecaster import Forecasters
 from service.metrics import Metrics
 from service.openapi import add_components
-from service.routes import forecast, health, models
+from service.routes import backtest, forecast, health, models
 from service.settings import Settings
 from service.state import State
 
@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for routes in (forecast, models, health):
+    for routes in (forecast, backtest, models, health):
         app.include_router(routes.router)
     app.add_middleware(metrics.watch)
     add_error_handlers(app)

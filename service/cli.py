@@ -1,6 +1,6 @@
-"""The service's verb: serve.
+"""The service's verbs: serve, backtest.
 
-The service's packages are imported when the verb runs, so that `seqcast --help` answers at once, anywhere.
+The service's packages are imported when a verb runs, so that `seqcast --help` answers at once, anywhere.
 """
 
 import argparse
@@ -17,7 +17,24 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     serve.add_argument("--port", type=int, help="port to listen on (8000)")
     serve.add_argument("--bundles", type=Path, help="folder with the bundles (bundles)")
     serve.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute (auto)")
-    serve.set_defaults(run_verb=_serve, extra="serve")
+    serve.set_defaults(run_verb=_serve)
+
+    backtest = verbs.add_parser(
+        "backtest",
+        help="does a model help on this table?",
+        description="Forecast the latest rows of a table from one origin after the other, and compare with what came.",
+    )
+    backtest.add_argument("model", help="name of a bundle, or name:version")
+    backtest.add_argument("table", type=Path, help="a CSV with a timestamp column and the model's columns")
+    backtest.add_argument("--bundles", type=Path, help="folder with the bundles (bundles)")
+    backtest.add_argument("--time-column", help="where the timestamps are (by its name, or the first without a number)")
+    backtest.add_argument("--share", type=float, help="of the rows, the latest, that are forecast (0.2)")
+    backtest.add_argument("--stride", type=int, help="rows from one origin to the next (1, or more of long tables)")
+    backtest.add_argument("--fill", help="mend gaps and nulls: error, interpolate, previous or seasonal (error)")
+    backtest.add_argument("--json", action="store_true", help="print everything as JSON")
+    backtest.set_defaults(run_verb=_backtest)
+    for verb in (serve, backtest):
+        verb.set_defaults(extra="serve")
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -26,3 +43,19 @@ def _serve(arguments: argparse.Namespace) -> None:
 
     flags = {name: getattr(arguments, name) for name in ("host", "port", "bundles", "device")}
     serve(read_settings({name: value for name, value in flags.items() if value is not None}))
+
+
+def _backtest(arguments: argparse.Namespace) -> None:
+    import asyncio
+
+    import orjson
+
+    from service.backtest.report import backtest_report
+    from service.backtest.table import backtest_of_table
+    from service.settings import read_settings
+
+    settings = read_settings({} if arguments.bundles is None else {"bundles": arguments.bundles})
+    names = ("model", "share", "stride", "fill")
+    fields = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    answer = asyncio.run(backtest_of_table(arguments.table, arguments.time_column, fields, settings))
+    print(orjson.dumps(answer).decode() if arguments.json else backtest_report(answer))

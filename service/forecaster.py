@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
 from contract.forecast_window import ForecastWindow, forecast_window
 from contract.timestamps import Timestamps
+from service.backtest.schemas import BacktestRequest
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository
 from service.schemas import ForecastRequest, Series, read, shown
@@ -41,7 +42,7 @@ class Forecasters:
         self._repository = repository
         self._by_name = {name: Forecaster(loaded, settings) for name, loaded in repository.loaded.items()}
 
-    def choose(self, request: ForecastRequest) -> "Forecaster":
+    def choose(self, request: ForecastRequest | BacktestRequest) -> "Forecaster":
         """The one named, or the only one, or the only one that has the request's columns.
 
         Raises UnknownModel, FaultyRequest if the request leaves the choice open, NotReady if there is none.
@@ -82,7 +83,7 @@ class Forecaster:
         # five digits below a column's standard deviation: more would be noise, and longer answers
         self._digits = 10.0 ** (5 - np.floor(np.log10(self.spec.scaler.std)))
 
-    def fits(self, request: ForecastRequest) -> bool:
+    def fits(self, request: ForecastRequest | BacktestRequest) -> bool:
         """Whether a series has just this bundle's columns."""
         some = (data for data in request.series[:MOST_FAULTS] if isinstance(data, dict))
         return any(has_columns(data.get("values"), self.spec) for data in some)
@@ -219,7 +220,7 @@ def _inputs(rows: Sequence[_Row]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _schema_faults(request: ForecastRequest) -> list[Fault]:
+def _schema_faults(request: ForecastRequest | BacktestRequest) -> list[Fault]:
     """What is wrong with the series whichever model they are for."""
     some = enumerate(request.series[:MOST_FAULTS])
     return [fault for index, data in some for fault in read(Series, data, f"/series/{index}")[1]]

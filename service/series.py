@@ -21,7 +21,7 @@ from service.schemas import SHOWN_FAULTS, Series, read, shown
 
 @dataclass(frozen=True, slots=True)
 class CheckedSeries:
-    """Rows one frequency apart, with a finite number in every column."""
+    """Rows one frequency apart, with a finite number in every column; or, of `check_rows`, those to be mended."""
 
     id: str | None
     stamps: Timestamps
@@ -36,13 +36,27 @@ def check_series(
 
     Raises FaultyInput with every fault of this series.
     """
+    if method == "error":
+        return check_rows(data, spec, pointer, spec.seq_len)
+    given = check_rows(data, spec, pointer, spec.seq_len, mend=True)
+    uneven = len(spec.step.breaks(given.stamps.times)) > 0
+    if not uneven and len(given.values) >= spec.seq_len and np.isfinite(given.values).all():
+        return given
+    filled = fill(given.stamps, given.values, spec, method, max_share, pointer)
+    return CheckedSeries(given.id, filled.stamps, filled.values, (*given.notes, *filled.notes))
+
+
+def check_rows(data: Any, spec: ForecastSpec, pointer: str, least: int, *, mend: bool = False) -> CheckedSeries:
+    """All rows of `data`, at `least` so many. To `mend`, they may be fewer and uneven, and NaN is a missing value.
+
+    Raises FaultyInput with every fault of this series.
+    """
     series, faults = read(Series, data, pointer)
     if series is None:
         raise FaultyInput(faults)
-    mend = method != "error"
-    values = _values(series, spec, mend)
+    values = _values(series, spec, least, mend)
     if values is None:
-        faults += _value_faults(series, spec, f"{pointer}/values", mend)
+        faults += _value_faults(series, spec, f"{pointer}/values", least, mend)
     faults += _frequency_faults(series, spec.step, f"{pointer}/frequency")
     try:
         stamps = _stamps(series, spec.step, pointer, mend)
@@ -50,35 +64,22 @@ def check_series(
         faults += error.faults
     if faults or values is None:
         raise FaultyInput(faults)
-    checked = CheckedSeries(series.id, stamps, values)
-    return checked if method == "error" else _mended(checked, series, spec, pointer, method, max_share)
-
-
-def _mended(
-    given: CheckedSeries, series: Series, spec: ForecastSpec, pointer: str, method: Method, max_share: float
-) -> CheckedSeries:
-    stamps, values = given.stamps, given.values
     notes: tuple[str, ...] = ()
-    uneven = False
-    if series.timestamps is not None:
+    if mend and series.timestamps is not None:
         stamps, offsets = on_latest_clock(series.timestamps, stamps)
         if offsets > 1:
             notes = (f"timestamps with {offsets} offsets from UTC: all put on the clock of the latest, {stamps.zone}",)
-        uneven = len(spec.step.breaks(stamps.times)) > 0
-    if uneven or len(values) < spec.seq_len or not np.isfinite(values).all():
-        filled = fill(stamps, values, spec, method, max_share, pointer)
-        stamps, values, notes = filled.stamps, filled.values, (*notes, *filled.notes)
-    return CheckedSeries(given.id, stamps, values, notes)
+    return CheckedSeries(series.id, stamps, values, notes)
 
 
-def _values(series: Series, spec: ForecastSpec, mend: bool) -> NDArray[np.float64] | None:
+def _values(series: Series, spec: ForecastSpec, least: int, mend: bool) -> NDArray[np.float64] | None:
     """The columns in the bundle's order (L, C), or None if anything is wrong with them; NaN for null, if we `mend`."""
     if not has_columns(series.values, spec):
         return None
     columns = [series.values[name] for name in spec.columns]
     if set(map(type, columns)) != {list} or len(set(map(len, columns))) != 1:
         return None
-    if len(columns[0]) < (1 if mend else spec.seq_len):  # missing rows may be filled
+    if len(columns[0]) < (1 if mend else least):  # missing rows may be filled
         return None
     # by type, since numpy would take "1.5", true and null for numbers
     if not set(map(type, chain.from_iterable(columns))) <= ({float, int, NoneType} if mend else {float, int}):
@@ -96,7 +97,7 @@ def has_columns(values: Any, spec: ForecastSpec) -> bool:
     return isinstance(values, dict) and values.keys() == set(spec.columns)
 
 
-def _value_faults(series: Series, spec: ForecastSpec, pointer: str, mend: bool) -> Iterator[Fault]:
+def _value_faults(series: Series, spec: ForecastSpec, pointer: str, least: int, mend: bool) -> Iterator[Fault]:
     given = series.values
     if not isinstance(given, dict):
         yield Fault(pointer, f"expected an object with the columns {', '.join(spec.columns)}, came {shown(given)}")
@@ -112,8 +113,8 @@ def _value_faults(series: Series, spec: ForecastSpec, pointer: str, mend: bool) 
     if len(set(lengths.values())) > 1:
         came = ", ".join(f"{name} {length}" for name, length in lengths.items())
         yield Fault(pointer, f"expected columns of one length, came {came}")
-    elif lengths and min(lengths.values()) < (1 if mend else spec.seq_len):
-        yield Fault(pointer, f"expected at least {spec.seq_len} rows, came {min(lengths.values())}")
+    elif lengths and min(lengths.values()) < (1 if mend else least):
+        yield Fault(pointer, f"expected at least {least} rows, came {min(lengths.values())}")
     for name in lengths:
         yield from islice(_not_numbers(given[name], f"{pointer}/{escape(name)}", mend), SHOWN_FAULTS)
 

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
         le=1000,
         description="Longest horizon, in multiples of a model's pred_len; above 1 models are rolled on",
     )
+    max_backtest_origins: int = Field(
+        5000, ge=1, description="Most origins that a backtest forecasts from; of longer tables it takes fewer than all"
+    )
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contract.calendar_features import feature_names
 from contract.errors import FaultyInput
-from contract.filling import fill
+from contract.filling import fill, fill_window
 from contract.frequency import Frequency
 from contract.manifest import ForecastSpec
 from contract.scaler import Scaler
@@ -239,3 +239,20 @@ def test_whatever_zone_each_row_has_all_are_on_the_clock_of_the_latest(each, dat
     assert stamps.zone == each[-1]
     shift = np.timedelta64(each[-1].utcoffset(None), "ms")
     np.testing.assert_array_equal(stamps.times, times[list(order)] + shift)
+
+
+@given(
+    st.sampled_from(METHODS), st.sets(st.tuples(st.integers(0, ROWS - 1), st.integers(0, 1)), max_size=12), st.data()
+)
+def test_a_window_of_even_rows_is_filled_as_a_table_of_them_is(method, cells, data):
+    times, values = table_of("D")
+    for cell in cells:
+        values[cell] = np.nan
+    share = data.draw(st.sampled_from([0.0, 0.25, 1.0]))
+    came = fill_window(values, spec_of("D"), method, share)
+    try:
+        expected = filled(times, values, method, spec_of("D"), share)
+    except FaultyInput:
+        assert came is None
+    else:
+        np.testing.assert_array_equal(came, expected.values)

@@ -17,6 +17,7 @@ VARIABLES = {
     "MAX_BODY_MIB": "1.5",
     "MAX_FILL_SHARE": "0.5",
     "MAX_HORIZON_FACTOR": "4",
+    "MAX_BACKTEST_ORIGINS": "100",
     "KEEP_ALIVE_S": "30",
     "LOG_LEVEL": "debug",
 }
@@ -29,6 +30,7 @@ READ = {
     "max_body_mib": 1.5,
     "max_fill_share": 0.5,
     "max_horizon_factor": 4,
+    "max_backtest_origins": 100,
     "keep_alive_s": 30,
     "log_level": "debug",
 }

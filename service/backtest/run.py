@@ -1,0 +1,133 @@
+"""Every origin of a plan forecast from, by a bundle and by the baselines. B origins at a time, L rows looked back on,
+P steps, C columns.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from contract.baselines import Baseline, Ridge, naive_baselines
+from contract.calendar_features import calendar_features
+from contract.errors import Fault, FaultyRequest
+from contract.filling import Method, fill_window
+from contract.scaler import Scaler
+from contract.scores import Coverage, Errors
+from service.backtest.plan import LARGEST, Plan
+from service.engine.batching import RowPool
+from service.engine.repository import LoadedBundle
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_CHUNK = 256
+"""Origins at a time: what is in memory at once, and how soon a client that left is noticed."""
+
+
+@dataclass(slots=True)
+class Results:
+    """What the forecasters made of the origins that were not left out."""
+
+    origins: list[int] = field(default_factory=list)
+    errors: dict[str, Errors] = field(default_factory=dict)
+    coverage: dict[str, Coverage] = field(default_factory=dict)
+    squares: dict[str, list[float]] = field(default_factory=dict)  # by origin, summed, of scaled values
+
+
+class Runner:
+    """Runs plans for one forecast bundle; `fill` and `max_fill_share` are of contract.filling."""
+
+    def __init__(self, loaded: LoadedBundle, fill: Method | Literal["error"], max_fill_share: float) -> None:
+        self._spec = loaded.manifest.forecast
+        self._intervals = loaded.manifest.intervals
+        self._session = loaded.sessions["forecast"]
+        self._fill = fill
+        self._max_fill_share = max_fill_share
+        self._std = np.array(self._spec.scaler.std)
+
+    async def run(self, plan: Plan, pool: RowPool, pause: Callable[[], Awaitable[None]]) -> tuple[Results, list[str]]:
+        """What came of every origin, and what is to be told. `pause` is awaited between any few hundred of them.
+
+        Raises FaultyRequest if the model gives no finite forecast, or nothing can be compared.
+        """
+        baselines, notes = await asyncio.to_thread(self._baselines, plan)
+        calendar = await asyncio.to_thread(calendar_features, plan.stamps.times, self._spec.calendar)
+        results = Results()
+        for start in range(0, len(plan.origins), _CHUNK):
+            await pause()
+            chunk = plan.origins[start : start + _CHUNK]
+            origins, histories, truths = await asyncio.to_thread(self._windows, plan, chunk)
+            if not len(origins):
+                continue
+            rows = origins[:, None] + np.arange(-self._spec.seq_len, self._spec.pred_len)
+            inputs = {"history": histories, "calendar": calendar[rows]}
+            forecast = (await pool.run(self._session, inputs))["forecast"]
+            if not np.abs(forecast).max() <= LARGEST:  # NaN too
+                message = "expected values that a finite forecast follows from, came some far beyond any trained on"
+                raise FaultyRequest([Fault("/series/0/values", message)])
+            await asyncio.to_thread(self._add, results, origins, histories, truths, forecast, baselines)
+        if not results.origins:
+            message = "expected an origin with enough values to look back on and a truth to compare with, came none"
+            raise FaultyRequest([Fault("/series/0/values", message)])
+        return results, notes
+
+    def _baselines(self, plan: Plan) -> tuple[dict[str, Baseline], list[str]]:
+        baselines = naive_baselines(self._spec)
+        cut = len(plan.before) * 3 // 4
+        train, val = plan.before[:cut], plan.before[max(0, cut - self._spec.seq_len) :]
+        whole = train[np.isfinite(train).all(axis=1)]
+        try:
+            if not len(whole):
+                raise ValueError("expected rows to fit on, came none")
+            scaler = Scaler.fit(self._spec.columns, whole)
+            ridge = Ridge.fit(train, val, scaler, self._spec.seq_len, self._spec.pred_len)
+        except ValueError:
+            least = self._spec.seq_len + self._spec.pred_len
+            message = f"without ridge: the {len(plan.before)} rows before the first origin have too few runs of {least}"
+            return baselines, [f"{message} without a missing value"]
+        return {**baselines, "ridge": ridge}, []
+
+    def _windows(self, plan: Plan, origins: Integers) -> tuple[Integers, Floats, Floats]:
+        """The origins that are not left out (B,), what is seen from each (B, L, C), filled, and truths (B, P, C)."""
+        seq_len, pred_len = self._spec.seq_len, self._spec.pred_len
+        windows = sliding_window_view(plan.values, seq_len + pred_len, axis=0)[origins - seq_len]
+        windows = windows.transpose(0, 2, 1)  # (B, C, L + P) -> (B, L + P, C)
+        histories, truths = np.ascontiguousarray(windows[:, :seq_len]), windows[:, seq_len:]
+        kept = np.array(np.isfinite(truths).any(axis=(1, 2)))
+        reach = seq_len + max(seq_len, self._spec.step.season or 0)
+        for index in np.flatnonzero(np.isnan(histories).any(axis=(1, 2)) & kept):
+            seen = plan.values[max(0, origins[index] - reach) : origins[index]]
+            filled = fill_window(seen, self._spec, self._fill, self._max_fill_share) if self._fill != "error" else None
+            if filled is None:
+                kept[index] = False
+            else:
+                histories[index] = filled
+        return origins[kept], histories[kept], truths[kept]
+
+    def _add(
+        self,
+        results: Results,
+        origins: Integers,
+        histories: Floats,
+        truths: Floats,
+        forecast: Floats,
+        baselines: dict[str, Baseline],
+    ) -> None:
+        results.origins += origins.tolist()
+        forecasts = {"model": forecast, **{name: baseline(histories) for name, baseline in baselines.items()}}
+        for name, each in forecasts.items():
+            errors = each - truths
+            sums = Errors.of(errors)
+            results.errors[name] = results.errors[name] + sums if name in results.errors else sums
+            squares = np.nansum(np.square(errors / self._std), axis=(1, 2))
+            results.squares.setdefault(name, []).extend(squares.tolist())
+        if self._intervals is None:
+            return
+        for level in self._intervals.half_widths:
+            half_widths = self._intervals.half_width(level, histories, self._std)
+            measured = Coverage.of(forecast - truths, half_widths)
+            results.coverage[level] = results.coverage[level] + measured if level in results.coverage else measured

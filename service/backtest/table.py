@@ -1,0 +1,45 @@
+"""A backtest of a table on disk, without a service: what `seqcast backtest` runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contract.errors import Fault, FaultyRequest
+from service.backtest.backtester import Backtester
+from service.backtest.schemas import BacktestRequest
+from service.engine.batching import RowPool
+from service.engine.repository import Repository
+from service.engine.session import choose_device
+from service.schemas import read
+from service.settings import Settings
+from service.tables import read_table
+
+
+async def backtest_of_table(
+    path: Path, time_name: str | None, fields: Mapping[str, Any], settings: Settings
+) -> dict[str, Any]:
+    """The answer, as BacktestResponse describes it; `fields` are those of a BacktestRequest but for its series.
+
+    Raises FaultyRequest, UnknownModel or NotReady.
+    """
+    repository = Repository(settings.bundles, choose_device(settings.device))
+    repository.load()
+    loaded = repository.get(fields["model"])
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FaultyRequest([Fault("", f"cannot read {path}: {error.strerror}")]) from error
+    table = read_table(content, None, time_name)
+    request, faults = read(BacktestRequest, {**fields, "series": table.series})
+    if request is None or faults:
+        raise FaultyRequest(faults)
+    pool = RowPool(settings.threads)
+    try:
+        with table.pointing():
+            return await Backtester(loaded, settings).backtest(request, pool, _go_on)
+    finally:
+        pool.close()
+
+
+async def _go_on() -> None:
+    """Nobody can leave."""

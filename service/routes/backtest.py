@@ -1,0 +1,92 @@
+"""POST /backtest."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+
+from contract.errors import Fault, FaultyInput, NotReady, UnknownModel
+from service.backtest.backtester import Backtester
+from service.backtest.report import backtest_table
+from service.backtest.schemas import BacktestRequest, BacktestResponse
+from service.openapi import documented_body, problems
+from service.routes.body import json_response, parse, read_body
+from service.routes.forecast import TABLE
+from service.routes.media import CSV, JSON, answer_type, body_type
+from service.routes.query import FORECAST, Query, integer, number
+from service.routes.tables import parse_table
+from service.state import State, state_of
+
+QUERY = Query(
+    {"model": str, "share": number, "stride": integer, "fill": str},
+    ("time_column",),
+    {
+        "model": FORECAST.descriptions["model"],
+        "share": "Of the rows, the latest, that are forecast; 0.2 by default",
+        "stride": "Rows from one origin to the next",
+        "fill": FORECAST.descriptions["fill"],
+        "time_column": FORECAST.descriptions["time_column"],
+    },
+)
+
+SCORES = {"schema": {"type": "string"}, "example": "forecaster,column,step,mse,mae,mase,...\nmodel,,,0.292,0.344,...\n"}
+
+router = APIRouter(tags=["forecast"])
+
+
+@router.post(
+    "/backtest",
+    response_model=BacktestResponse,
+    openapi_extra={**documented_body(BacktestRequest, {CSV: TABLE}), "parameters": QUERY.documented()},
+    responses={200: {"content": {CSV: SCORES}}, **problems(404, 413, 415, 422, 503)},
+)
+async def backtest(request: Request) -> Response:
+    """Does a model help on this table, and by how much?
+
+    The latest rows are forecast, from one origin after the other, by the model and by baselines, and compared with what
+    came. The table comes as one series of `POST /forecast` does, as JSON or as CSV; the answer is JSON, or where
+    `Accept` asks for CSV a table of the scores, with the sentence in `X-Seqcast-Summary`.
+    """
+    state, kind = state_of(request), body_type(request)
+    body = await read_body(request, state.settings.max_body_bytes)
+
+    async def examine(wanted: BacktestRequest) -> list[Fault]:
+        try:
+            await _backtester(wanted, state).prepare(wanted)
+        except FaultyInput as error:
+            return list(error.faults)
+        except UnknownModel as error:
+            return [Fault("/model", str(error))]
+        except NotReady:
+            pass
+        return []
+
+    async def pause() -> None:
+        if await request.is_disconnected():
+            raise ClientDisconnect
+
+    if kind == CSV:
+        table, wanted = await parse_table(BacktestRequest, request, body, QUERY, examine)
+        with table.pointing():
+            answer = await _answer(wanted, state, pause)
+    else:
+        wanted = await parse(BacktestRequest, body, examine)
+        answer = await _answer(wanted, state, pause)
+    if answer_type(request, JSON) == CSV:
+        headers = {"X-Seqcast-Summary": json.dumps(answer["summary"])}
+        return Response(backtest_table(answer), media_type=CSV, headers=headers)
+    return json_response(answer)
+
+
+def _backtester(wanted: BacktestRequest, state: State) -> Backtester:
+    """Raises UnknownModel, FaultyRequest or NotReady, as the choice of a forecaster does."""
+    name = state.forecasters.choose(wanted).manifest.name
+    return Backtester(state.repository.get(name), state.settings)
+
+
+async def _answer(wanted: BacktestRequest, state: State, pause: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+    answer = await _backtester(wanted, state).backtest(wanted, state.pool, pause)
+    state.metrics.rows.labels(answer["model"]).inc(answer["origins"]["count"])
+    return answer
