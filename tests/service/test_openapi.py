@@ -4,9 +4,19 @@ import re
 
 import pytest
 
-from service.routes.query import COLUMNS, FIELDS
+from service.routes.backtest import QUERY
+from service.routes.query import FORECAST
 
-PATHS = {"/forecast", "/models", "/models/{name}", "/models/{name}/sample", "/healthz", "/readyz", "/metrics"}
+PATHS = {
+    "/forecast",
+    "/backtest",
+    "/models",
+    "/models/{name}",
+    "/models/{name}/sample",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +53,23 @@ def test_every_operation_is_told_apart_and_answers_something(document):
         assert all(answer["description"] for answer in operation["responses"].values())
 
 
-def test_a_forecast_is_described(document):
-    operation = document["paths"]["/forecast"]["post"]
+@pytest.mark.parametrize(
+    ("path", "schema", "query"), [("/forecast", "ForecastRequest", FORECAST), ("/backtest", "BacktestRequest", QUERY)]
+)
+def test_requests_and_answers_are_described(document, path, schema, query):
+    operation = document["paths"][path]["post"]
     content = operation["requestBody"]["content"]["application/json"]
-    assert content["schema"] == {"$ref": "#/components/schemas/ForecastRequest"}
+    assert content["schema"] == {"$ref": f"#/components/schemas/{schema}"}
     assert set(operation["requestBody"]["content"]) == {"application/json", "text/csv"}
     assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/csv"}
-    assert [parameter["name"] for parameter in operation["parameters"]] == [*FIELDS, *COLUMNS]
+    assert [parameter["name"] for parameter in operation["parameters"]] == [*query.fields, *query.columns]
     for status in ("404", "413", "415", "422", "503"):
         assert set(operation["responses"][status]["content"]) == {"application/problem+json"}
     schemas = document["components"]["schemas"]
-    assert schemas["ForecastRequest"]["required"] == ["series"]
+    assert schemas[schema]["required"] == ["series"]
     assert schemas["Series"]["required"] == ["values"]
-    for schema in ("ForecastRequest", "Series"):
-        assert schemas[schema]["additionalProperties"] is False
+    for each in (schema, "Series"):
+        assert schemas[each]["additionalProperties"] is False
 
 
 def test_is_the_same_when_asked_again(client, document):

@@ -1,4 +1,5 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -64,4 +65,4 @@ def test_other_work_goes_on_meanwhile(run):
     answer = run(pause, 2000)
     assert answer["origins"]["count"] == 1944
     assert len(turns_at_pause) == 8
-    assert all(later - earlier > 3 for earlier, later in zip(turns_at_pause, turns_at_pause[1:], strict=False))
+    assert all(later - earlier > 3 for earlier, later in pairwise(turns_at_pause))

@@ -138,7 +138,7 @@ def test_is_what_forecasts_from_each_origin_and_the_truth_make(measured, backtes
 
 
 def test_no_baseline_sees_what_it_forecasts(backtest, series):
-    """Truths a thousand higher are missed by a thousand less the error, whatever its sign, if the forecast is the same."""
+    """If the forecast is the same, truths a thousand higher are missed by a thousand and the error, with its sign."""
     table, higher = (cut(series("daily", 200), 167) for _ in range(2))
     for column in higher["values"].values():
         column[160:] = [value + 1000 for value in column[160:]]
