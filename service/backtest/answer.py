@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from contract.manifest import Manifest
 from contract.scores import Coverage, Errors
 from service.backtest.comparison import LEVEL, Change, compare
-from service.backtest.plan import Plan
+from service.backtest.plan import NEXT_TO_NOTHING, Plan
 from service.backtest.run import Results
 
 Floats = NDArray[np.float64]
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 def backtest_answer(manifest: Manifest, plan: Plan, results: Results, notes: list[str]) -> dict[str, Any]:
     """As BacktestResponse describes it, but NaN for null."""
     spec, std = manifest.forecast, np.array(manifest.forecast.scaler.std)
-    season, scale = _mase_scale(plan.before, spec.step.season)
+    season, scale = _mase_scale(plan.before, spec.step.season, std)
     scores = {name: _scores(errors, spec.columns, std, scale) for name, errors in results.errors.items()}
     best = min((name for name in scores if name != "model"), key=lambda name: scores[name]["mse"])
     change = None
@@ -57,15 +57,13 @@ def backtest_answer(manifest: Manifest, plan: Plan, results: Results, notes: lis
     }
 
 
-def _mase_scale(before: Floats, season: int | None) -> tuple[int, Floats]:
-    """The season, in rows, and what repeating it errs by in the part before: (C,), NaN where that is 0 or unknown."""
+def _mase_scale(before: Floats, season: int | None, std: Floats) -> tuple[int, Floats]:
+    """The season, in rows, and what repeating it errs by in the part before: (C,), NaN where that is nothing."""
     if season is None or season >= len(before):
         season = 1
     changes = np.abs(before[season:] - before[:-season])
-    known = np.isfinite(changes)
-    total = np.nansum(changes, axis=0)
-    scale: Floats = np.where(total > 0, total, np.nan) / np.maximum(known.sum(axis=0), 1)
-    return season, scale
+    scale = np.nansum(changes, axis=0) / np.maximum(np.isfinite(changes).sum(axis=0), 1)
+    return season, np.where(scale > NEXT_TO_NOTHING * std, scale, np.nan)
 
 
 def _scores(errors: Errors, columns: tuple[str, ...], std: Floats, scale: Floats) -> dict[str, Any]:
@@ -183,4 +181,4 @@ def _warnings(plan: Plan, origins: dict[str, Any], season: int, scale: Floats, s
         if np.isnan(each["mse"]):
             yield f"{name}: no scores, since there is no truth to compare with"
         elif np.isnan(scale[column]):
-            yield f"{name}: no MASE, since repeating the value {season} rows earlier makes no error in the part before"
+            yield f"{name}: no MASE, for repeating the value {season} rows earlier is never off in the part before"

@@ -18,6 +18,8 @@ Integers = NDArray[np.int64]
 
 LARGEST = 1e100
 """Of a value: its square, and the sum of many, are still doubles."""
+NEXT_TO_NOTHING = 1e-9
+"""Of a column's spread in training: what varies by less is constant, and nothing to divide by."""
 _MOST_STEPS = 4
 """Rows that a table may span for each that it has: one row a thousand years off would else cost gigabytes."""
 

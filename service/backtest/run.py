@@ -1,5 +1,6 @@
-"""Every origin of a plan forecast from, by a bundle and by the baselines. B origins at a time, L rows looked back on,
-P steps, C columns.
+"""Every origin of a plan forecast from, by a bundle and by the baselines.
+
+B origins at a time, L rows looked back on, P steps, C columns.
 """
 
 import asyncio
@@ -17,15 +18,16 @@ from contract.errors import Fault, FaultyRequest
 from contract.filling import Method, fill_window
 from contract.scaler import Scaler
 from contract.scores import Coverage, Errors
-from service.backtest.plan import LARGEST, Plan
+from service.backtest.plan import LARGEST, NEXT_TO_NOTHING, Plan
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_CHUNK = 256
-"""Origins at a time: what is in memory at once, and how soon a client that left is noticed."""
+_CHUNK, _CHUNK_VALUES = 256, 2**22
+"""Origins at a time, and values that they look back on and forecast: what is in memory at once, and how soon a
+client that left is noticed."""
 
 
 @dataclass(slots=True)
@@ -57,9 +59,11 @@ class Runner:
         baselines, notes = await asyncio.to_thread(self._baselines, plan)
         calendar = await asyncio.to_thread(calendar_features, plan.stamps.times, self._spec.calendar)
         results = Results()
-        for start in range(0, len(plan.origins), _CHUNK):
+        values = len(self._spec.columns) * (self._spec.seq_len + self._spec.pred_len)
+        size = min(_CHUNK, max(1, _CHUNK_VALUES // values))
+        for start in range(0, len(plan.origins), size):
             await pause()
-            chunk = plan.origins[start : start + _CHUNK]
+            chunk = plan.origins[start : start + size]
             origins, histories, truths = await asyncio.to_thread(self._windows, plan, chunk)
             if not len(origins):
                 continue
@@ -79,17 +83,22 @@ class Runner:
         baselines = naive_baselines(self._spec)
         cut = len(plan.before) * 3 // 4
         train, val = plan.before[:cut], plan.before[max(0, cut - self._spec.seq_len) :]
-        whole = train[np.isfinite(train).all(axis=1)]
         try:
-            if not len(whole):
-                raise ValueError("expected rows to fit on, came none")
-            scaler = Scaler.fit(self._spec.columns, whole)
-            ridge = Ridge.fit(train, val, scaler, self._spec.seq_len, self._spec.pred_len)
+            ridge = Ridge.fit(train, val, self._scaler(train), self._spec.seq_len, self._spec.pred_len)
         except ValueError:
             least = self._spec.seq_len + self._spec.pred_len
             message = f"without ridge: the {len(plan.before)} rows before the first origin have too few runs of {least}"
             return baselines, [f"{message} without a missing value"]
         return {**baselines, "ridge": ridge}, []
+
+    def _scaler(self, train: Floats) -> Scaler:
+        """By the rows without a missing value; columns that hardly vary in them keep the bundle's own spread."""
+        whole = train[np.isfinite(train).all(axis=1)]
+        if not len(whole):
+            raise ValueError("expected rows to fit on, came none")
+        std = whole.std(axis=0)
+        std = np.where(std > NEXT_TO_NOTHING * self._std, std, self._std)
+        return Scaler(self._spec.columns, tuple(whole.mean(axis=0).tolist()), tuple(std.tolist()))
 
     def _windows(self, plan: Plan, origins: Integers) -> tuple[Integers, Floats, Floats]:
         """The origins that are not left out (B,), what is seen from each (B, L, C), filled, and truths (B, P, C)."""

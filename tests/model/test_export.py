@@ -58,6 +58,11 @@ def test_the_manifest_tells_the_truth(bundle, run, data, content):
             assert isinstance(theirs.shape[0], str)
     assert manifest.training["recipe"] == run.recipe.text
     assert manifest.training["parameters"] == sum(weight.numel() for weight in run.model.parameters())
+    # 320 of the 400 hours: those of the test split were never seen
+    assert (manifest.training["seen_from"], manifest.training["seen_to"]) == (
+        "2018-01-01T00:00:00",
+        "2018-01-14T07:00:00",
+    )
     assert manifest.training["data_sha256"] == run.provenance["data_sha256"]
     evaluation = evaluate(export.onnx_forecaster(content), data, run.spec)
     assert manifest.metrics == json.loads(json.dumps(encode(evaluation)))

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,9 +35,9 @@ REQUESTS = st.fixed_dictionaries(
 BOUNDED = settings(max_examples=75, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def answered(client, content):
+def answered(client, content, path="/forecast"):
     """The answer to bytes, or to what JSON makes of anything else; a surrogate is escaped, as a client might."""
-    answer = client.post("/forecast", content=content if isinstance(content, bytes) else json.dumps(content))
+    answer = client.post(path, content=content if isinstance(content, bytes) else json.dumps(content))
     assert answer.status_code in (200, 404, 422), answer.text
     if answer.status_code != 200:
         problem = answer.json()
@@ -94,6 +95,33 @@ def test_any_timestamps(client, body, stamps, data):
         stamps = [stamp for stamp in stamps if type(stamp) is type(stamps[0])]
     body["series"][0]["timestamps"] = (stamps * 96)[:96]
     answered(client, {**body, "fill": data.draw(FILLS)})
+
+
+@BOUNDED
+@given(data=st.data())
+def test_a_sound_backtest_with_anything_in_any_place(client, series, data):
+    sound = {"model": "daily", "series": [series("daily", 60)], "fill": data.draw(FILLS), "share": 0.4, "stride": 1}
+    body = json.loads(json.dumps(sound))
+    for _ in range(data.draw(st.integers(1, 3))):
+        owner, key = data.draw(st.sampled_from(list(places(body))))
+        owner[key] = data.draw(JSON)
+    answered(client, body, "/backtest")
+
+
+@BOUNDED
+@given(data=st.data())
+def test_a_backtest_of_any_numbers_at_any_times(client, series, data):
+    """NaN and infinity would be no JSON: what cannot be measured is null."""
+    table = series("daily", 40)
+    cells = st.none() | st.floats(-1e100, 1e100) | st.sampled_from([0.0, 5e-324, 1e-300, 1e99, -1e99])
+    for column in table["values"].values():
+        column[:] = data.draw(st.lists(cells, min_size=1, max_size=40)) * 40
+        del column[40:]
+    stamps = st.lists(st.datetimes().map(str) | st.sampled_from(table["timestamps"]), max_size=3)
+    for stamp in data.draw(stamps):
+        table["timestamps"][data.draw(st.integers(0, 39))] = stamp
+    answer = answered(client, {"model": "daily", "series": [table], "fill": data.draw(FILLS)}, "/backtest")
+    json.loads(answer.text, parse_constant=lambda constant: pytest.fail(f"{constant} in the answer"))
 
 
 def places(value):

@@ -351,6 +351,15 @@ def test_values_beyond_all_measure_are_refused(faults, series, large):
     assert faults({"model": "daily", "series": [table]}).keys() == {"/series/0/values"}
 
 
+@pytest.mark.parametrize("step", [5e-324, 1e-310, 1e-200, 1e-14])
+def test_a_change_next_to_nothing_is_no_scale(backtest, series, step):
+    table = series("daily", 100)
+    table["values"]["sold"][:80] = [row % 2 * step for row in range(80)]
+    answer = backtest({"model": "daily", "series": [table]})
+    assert answer["scores"]["model"]["columns"]["sold"]["mase"] is None
+    assert any(warning.startswith("sold: no MASE") for warning in answer["warnings"])
+
+
 def test_a_table_without_a_single_truth_is_refused(faults, series):
     table = series("daily", 60)
     empty = holed(table, *((name, row) for row in range(53, 60) for name in table["values"]))
@@ -378,6 +387,7 @@ def test_gives_the_figures_of_evaluate_for_the_same_origins(backtest, serving):
     ).json()
     metrics = read_bundle(SHIPPED / "etth1-linear" / "1").manifest.metrics
     assert answer["origins"]["count"] == metrics["windows"] == 2857
+    assert answer["warnings"] == []  # every origin is later than what was trained on
     assert answer["scores"].keys() == metrics["scores"].keys()
     for name, evaluated in metrics["scores"].items():
         came = answer["scores"][name]
