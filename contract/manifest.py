@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from contract.attention import AttentionSpec
 from contract.calendar_features import feature_names
 from contract.errors import Fault, FaultyManifest, NewerFormat
 from contract.frequency import Frequency
@@ -14,7 +16,7 @@ from contract.intervals import Intervals
 from contract.records import decode, encode
 from contract.scaler import Scaler
 
-FORMAT = 1
+FORMAT = 2
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Of bundles and of the files in them: safe as a part of a path, or of an address."""
 
@@ -68,16 +70,24 @@ class ForecastSpec:
     def step(self) -> Frequency:
         return Frequency.parse(self.frequency)
 
-    def graph(self, file: str) -> Graph:
-        """What the graph takes and gives: units in, units out; scaling is its own work."""
+    def graph(self, file: str, attention: Sequence[AttentionSpec] = ()) -> Graph:
+        """What the graph takes and gives: units in, units out; scaling is its own work.
+
+        With `attention`, its maps beside the forecast.
+        """
         columns, features = len(self.columns), len(self.calendar)
+        maps: list[Tensor] = []
+        for spec in attention:
+            queries = (None, spec.n_heads, len(spec.rows))
+            maps.append(Tensor(spec.weights, "float32", (*queries, len(spec.columns))))
+            maps.append(Tensor(spec.selected, "bool", queries))
         return Graph(
             file,
             inputs=(
                 Tensor("history", "float64", (None, self.seq_len, columns)),
                 Tensor("calendar", "float32", (None, self.seq_len + self.pred_len, features)),
             ),
-            outputs=(Tensor("forecast", "float64", (None, self.pred_len, columns)),),
+            outputs=(Tensor("forecast", "float64", (None, self.pred_len, columns)), *maps),
         )
 
 
@@ -85,6 +95,7 @@ class ForecastSpec:
 class Manifest:
     """A bundle's contents. `files` has the sha256 of each file beside the manifest.
 
+    `attention` describes the maps of the graph "attention", which also gives the forecast that they belong to.
     `metrics` and `training` are carried for people and `GET /models/{name}`; nothing is computed from them.
     """
 
@@ -98,6 +109,7 @@ class Manifest:
     metrics: dict[str, Any]
     training: dict[str, Any]
     intervals: Intervals | None = None
+    attention: tuple[AttentionSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -112,8 +124,25 @@ class Manifest:
         graph = self.graphs.get("forecast")
         if graph is None or graph != self.forecast.graph(graph.file):
             raise ValueError(f"expected a graph forecast such as {self.forecast.graph('forecast.onnx')}, came {graph}")
+        self._check_attention(self.graphs.get("attention"))
         if self.intervals is not None:
             self._check_intervals(self.intervals)
+
+    def _check_attention(self, graph: Graph | None) -> None:
+        seq_len, length = self.forecast.seq_len, self.forecast.seq_len + self.forecast.pred_len
+        for spec in self.attention:
+            rows, columns = {"encoder": (seq_len, seq_len), "decoder": (length, length), "cross": (length, seq_len)}[
+                spec.kind
+            ]
+            if spec.rows.stop > rows or spec.columns.stop > columns:
+                came = f"{spec.rows.stop} and {spec.columns.stop}"
+                raise ValueError(f"expected {spec.weights} of rows up to {rows}, columns up to {columns}, came {came}")
+        if len({spec.weights for spec in self.attention}) < len(self.attention):
+            raise ValueError("expected each kind and layer of attention once")
+        file = graph.file if graph is not None else "attention.onnx"
+        expected = self.forecast.graph(file, self.attention) if self.attention else None
+        if graph != expected:
+            raise ValueError(f"expected a graph attention such as {expected}, came {graph}")
 
     def _check_intervals(self, intervals: Intervals) -> None:
         if not 1 <= intervals.season < self.forecast.seq_len:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from contract.attention import AttentionSpec
 from contract.manifest import ForecastSpec
 from contract.translation import TranslateSpec
 from model.informer import Informer, InformerConfig
@@ -16,12 +17,14 @@ class Architecture(NamedTuple):
     """A task, a config class, what builds the module from it, and what fits that in closed form, if anything does.
 
     `build` takes the config, the task's spec and the recipe's seed; `fit` the module and the task's data.
+    `attention` says of which maps the module's `explain` gives beside the forecast, if of any.
     """
 
     task: str
     config: type
     build: Callable[[Any, Any, int], nn.Module]
     fit: Callable[[Any, Any], None] | None = None
+    attention: Callable[[Any], tuple[AttentionSpec, ...]] = lambda _: ()
 
 
 def _informer(config: InformerConfig, spec: ForecastSpec, seed: int) -> nn.Module:
@@ -41,7 +44,7 @@ def _transformer(config: TransformerConfig, spec: TranslateSpec, _: int) -> nn.M
 
 
 ARCHITECTURES = {
-    "informer": Architecture("forecast", InformerConfig, _informer),
+    "informer": Architecture("forecast", InformerConfig, _informer, attention=InformerConfig.attention_specs),
     "linear": Architecture("forecast", LinearConfig, _linear, _fit_linear),
     "transformer": Architecture("translate", TransformerConfig, _transformer),
 }

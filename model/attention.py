@@ -4,9 +4,21 @@ B batch, H heads, L_Q and L_K query and key positions, E width of a head.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+
+class SparseMap(NamedTuple):
+    """The map of an attention that only some queries got.
+
+    `weights` (B, H, L_Q, L_K), where the rows of queries not `selected`, (B, H, L_Q) bool, are 1 / L_K: a
+    convention, not learned.
+    """
+
+    weights: Tensor
+    selected: Tensor
 
 
 class FullAttention(nn.Module):
@@ -62,11 +74,8 @@ class ProbSparseAttention(nn.Module):
 
     def forward(
         self, queries: Tensor, keys: Tensor, values: Tensor, *, need_map: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """(B, H, L_Q, E), (B, H, L_K, E), (B, H, L_K, E) -> (B, H, L_Q, E) and (B, H, L_Q, L_K) or None.
-
-        Map rows of queries that were not selected are 1 / L_K: a convention, not learned.
-        """
+    ) -> tuple[Tensor, SparseMap | None]:
+        """(B, H, L_Q, E), (B, H, L_K, E), (B, H, L_K, E) -> (B, H, L_Q, E) and the map or None."""
         len_k = keys.shape[-2]
         with torch.no_grad():  # M only ranks: no gradient flows through a choice
             ranking = self._sparsity(scaled_dot(queries, keys))
@@ -80,13 +89,20 @@ class ProbSparseAttention(nn.Module):
         context = uniform.scatter(-2, wide, weights @ values)
         if not need_map:
             return context, None
-        full_map = torch.full_like(queries[..., :1], 1 / len_k).expand(-1, -1, -1, len_k)
-        return context, full_map.scatter(-2, rows.expand_as(weights), weights)
+        uniform_map = torch.full_like(queries[..., :1], 1 / len_k).expand(-1, -1, -1, len_k)
+        unselected = torch.zeros_like(ranking, dtype=torch.bool)
+        return context, SparseMap(
+            uniform_map.scatter(-2, rows.expand_as(weights), weights), unselected.scatter(-1, rows.squeeze(-1), True)
+        )
 
     def _sparsity(self, scores: Tensor) -> Tensor:
         """M of every query: (B, H, L_Q, L_K) -> (B, H, L_Q)."""
         sampled_max = scores.masked_fill(self.sample_counts == 0, -math.inf).amax(-1)
         return sampled_max - (scores * self.sample_counts).sum(-1) / scores.shape[-1]
+
+
+Map = Tensor | SparseMap
+"""(B, H, L_Q, L_K): of an attention that every query got, a tensor."""
 
 
 class MultiHeadAttention(nn.Module):
@@ -110,7 +126,7 @@ class MultiHeadAttention(nn.Module):
 
     def forward(
         self, queries: Tensor, memory: Tensor, *, need_map: bool = False, **masks: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Map | None]:
         """(B, L_Q, D) and (B, L_K, D), which gives keys and values -> (B, L_Q, D) and the map or None.
 
         `masks` go to the attention.

@@ -35,7 +35,7 @@ season to season within each window. On the {evaluation.split} windows; widths a
 of intervals made in the same way around the last season.
 
 {_coverage(evaluation)}
-
+{_attention(manifest)}
 ## Limits
 
 - It knows the columns and the frequency above, and nothing else: another series wants its own training.
@@ -47,6 +47,29 @@ of intervals made in the same way around the last season.
 ```toml
 {recipe.text.strip()}
 ```
+"""
+
+
+def _attention(manifest: Manifest) -> str:
+    if not manifest.attention:
+        return ""
+    layers = "\n".join(
+        f"- {each.kind} {each.layer}: {each.n_heads} heads, {len(each.rows)} x {len(each.columns)} positions of "
+        f"{each.rows.stride} and {each.columns.stride} steps"
+        for each in manifest.attention
+    )
+    mixed = """
+The decoder's self-attention mixes steps and heads from there on (`mix`): its maps tell where each step looked, not what
+came of it at that step, and later steps have part in earlier ones."""
+    return f"""
+## Attention
+
+`"attention": true` gives the maps of a forecast, by kind and layer:
+
+{layers}
+
+Weights tell where a layer looked, not why a forecast is what it is. Queries that ProbSparse did not select have none.\
+{mixed if any(each.mixed for each in manifest.attention) else ""}
 """
 
 

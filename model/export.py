@@ -3,7 +3,7 @@
 import io
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,24 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from contract.attention import AttentionSpec
 from contract.bundle import CARD, GOLDEN, Bundle, bundle_versions, write_bundle
 from contract.errors import ExportRefused
 from contract.forecast_window import forecast_window
 from contract.frequency import Times
 from contract.manifest import FORMAT, ForecastSpec, Manifest
 from contract.records import encode
+from model.architectures import ARCHITECTURES
 from model.card import forecast_card
 from model.config import Recipe
 from model.evaluate import Forecaster, calibrate, evaluate
-from model.forecasting import ForecastData, ForecastGraph
+from model.forecasting import AttentionGraph, ForecastData, ForecastGraph
 from model.windows import Windows
 
-TOLERANCE = 1e-4  # of a column's standard deviation
+Outputs = Callable[[Tensor, Tensor], dict[str, Tensor]]  # history and calendar in units -> a graph's outputs by name
+
+TOLERANCE = 1e-4  # of a column's standard deviation, and of attention weights
+NEAR_TIES = 1e-3  # share of queries that may be selected by one alone: rounding decides between two of one sparsity
 CHECKED_WINDOWS = 64
 GOLDEN_WINDOWS = 2
 GOLDEN_START = np.datetime64("2026-01-05T00:00", "ms")
@@ -50,6 +55,13 @@ def export_forecast(
     content = onnx_bytes(graph, spec)
     forecaster = onnx_forecaster(content)
     _check(graph, forecaster, data.units["test"], spec)
+    contents, golden = {"forecast": content}, [onnx_outputs(content)]
+    attention = ARCHITECTURES[recipe.architecture].attention(recipe.model)
+    if attention:
+        explained = AttentionGraph(model, spec.scaler).eval()
+        contents["attention"] = onnx_bytes(explained, spec, attention)
+        golden.append(onnx_outputs(contents["attention"]))
+        _check_attention(explained, golden[-1], forecaster, data.units["test"], spec, attention)
     intervals = calibrate(forecaster, data, spec)
     evaluation = evaluate(forecaster, data, spec, intervals=intervals)
     latest = max(bundle_versions(bundles).get(recipe.name, []), default=0)
@@ -58,10 +70,11 @@ def export_forecast(
         name=recipe.name,
         version=latest + 1,
         task="forecast",
-        graphs={"forecast": spec.graph("forecast.onnx")},
+        graphs={name: spec.graph(f"{name}.onnx", attention if name == "attention" else ()) for name in contents},
         files={},
         forecast=spec,
         intervals=intervals,
+        attention=attention,
         metrics=encode(evaluation),
         training={
             **training,
@@ -73,15 +86,15 @@ def export_forecast(
         },
     )
     files = {
-        manifest.graphs["forecast"].file: content,
-        GOLDEN: golden_vectors(forecaster, spec, recipe.seed),
+        **{manifest.graphs[name].file: each for name, each in contents.items()},
+        GOLDEN: golden_vectors(golden, spec, recipe.seed),
         CARD: forecast_card(manifest, recipe, evaluation).encode(),
     }
     return write_bundle(bundles, manifest, files)
 
 
-def onnx_bytes(graph: ForecastGraph, spec: ForecastSpec) -> bytes:
-    """The graph as ONNX, its batch dynamic."""
+def onnx_bytes(graph: ForecastGraph, spec: ForecastSpec, attention: Sequence[AttentionSpec] = ()) -> bytes:
+    """The graph as ONNX, its batch dynamic; `attention` are the maps that it gives beside the forecast."""
     history = torch.zeros(2, spec.seq_len, len(spec.columns), dtype=torch.float64)
     calendar = torch.zeros(2, spec.seq_len + spec.pred_len, len(spec.calendar))
     batch = torch.export.Dim("batch")
@@ -91,7 +104,7 @@ def onnx_bytes(graph: ForecastGraph, spec: ForecastSpec) -> bytes:
             graph,
             (history, calendar),
             input_names=["history", "calendar"],
-            output_names=["forecast"],
+            output_names=[output.name for output in spec.graph("", attention).outputs],
             dynamic_shapes={"history": {0: batch}, "calendar": {0: batch}},
             dynamo=True,
             verbose=False,
@@ -109,17 +122,24 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def onnx_forecaster(content: bytes) -> Forecaster:
     """ONNX Runtime on a forecast graph, with torch tensors in and out."""
+    outputs = onnx_outputs(content)
+    return lambda history, calendar: outputs(history, calendar)["forecast"]
+
+
+def onnx_outputs(content: bytes) -> Outputs:
+    """ONNX Runtime on a graph, with torch tensors in and out."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
 
-    def forecast(history: Tensor, calendar: Tensor) -> Tensor:
-        (output,) = session.run(["forecast"], {"history": history.numpy(), "calendar": calendar.numpy()})
-        return torch.from_numpy(output)
+    def outputs(history: Tensor, calendar: Tensor) -> dict[str, Tensor]:
+        came = session.run(names, {"history": history.numpy(), "calendar": calendar.numpy()})
+        return dict(zip(names, map(torch.from_numpy, came), strict=True))
 
-    return forecast
+    return outputs
 
 
-def golden_vectors(forecaster: Forecaster, spec: ForecastSpec, seed: int) -> bytes:
-    """golden.npz: made-up histories with the columns' own mean and spread, and what the graph makes of them.
+def golden_vectors(graphs: Sequence[Outputs], spec: ForecastSpec, seed: int) -> bytes:
+    """golden.npz: made-up histories with the columns' own mean and spread, and what the graphs make of them.
 
     `times` (seq_len,) are the histories' timestamps. The service replays them before it is ready, and
     offers the first one as a sample request.
@@ -127,9 +147,12 @@ def golden_vectors(forecaster: Forecaster, spec: ForecastSpec, seed: int) -> byt
     times = spec.step.following(np.array([GOLDEN_START]), spec.seq_len)
     histories = _made_up_histories(times, spec, np.random.default_rng(seed))
     calendar = np.stack([forecast_window(times, history, spec).calendar for history in histories])
-    forecast = forecaster(torch.from_numpy(histories), torch.from_numpy(calendar))
+    outputs: dict[str, np.ndarray] = {}
+    for graph in graphs:
+        came = graph(torch.from_numpy(histories), torch.from_numpy(calendar))
+        outputs = {**{name: output.numpy() for name, output in came.items()}, **outputs}
     buffer = io.BytesIO()
-    np.savez(buffer, times=times, history=histories, calendar=calendar, forecast=forecast.numpy())
+    np.savez_compressed(buffer, times=times, history=histories, calendar=calendar, **outputs)
     return buffer.getvalue()
 
 
@@ -144,11 +167,47 @@ def _made_up_histories(times: Times, spec: ForecastSpec, random: np.random.Gener
 
 
 def _check(graph: ForecastGraph, forecaster: Forecaster, windows: Windows, spec: ForecastSpec) -> None:
+    history, calendar = _checked(windows)
+    with torch.no_grad():
+        _check_forecast(graph(history, calendar), forecaster(history, calendar), spec)
+
+
+def _check_attention(
+    graph: AttentionGraph,
+    outputs: Outputs,
+    forecaster: Forecaster,
+    windows: Windows,
+    spec: ForecastSpec,
+    attention: Sequence[AttentionSpec],
+) -> None:
+    """Whether its forecast is the very forecast of the plain graph, and its maps are torch's."""
+    history, calendar = _checked(windows)
+    came = outputs(history, calendar)
+    _check_forecast(forecaster(history, calendar), came["forecast"], spec)
+    with torch.no_grad():
+        _, *tensors = graph(history, calendar)
+    names = [output.name for output in spec.graph("", attention).outputs[1:]]
+    expected = dict(zip(names, tensors, strict=True))
+    otherwise = {each.selected: came[each.selected] != expected[each.selected] for each in attention}
+    wrong = [name for name, flags in otherwise.items() if flags.float().mean() > NEAR_TIES]
+    # a query selected otherwise changes what comes after it
+    alike = ~torch.stack([flags.flatten(1).any(1) for flags in otherwise.values()]).any(0)
+    for each in attention:
+        difference = (came[each.weights] - expected[each.weights])[alike].abs()
+        if not (difference <= TOLERANCE).all():
+            wrong.append(each.weights)
+    if wrong:
+        raise ExportRefused(f"torch and ONNX Runtime attend to different steps: {', '.join(wrong)}")
+
+
+def _checked(windows: Windows) -> tuple[Tensor, Tensor]:
     starts = torch.linspace(0, len(windows) - 1, CHECKED_WINDOWS).long()
     history, calendar, _ = windows.batch(starts)
-    with torch.no_grad():
-        difference = (graph(history, calendar) - forecaster(history, calendar)).abs().amax((0, 1))
-    worst = (difference / torch.tensor(spec.scaler.std)).tolist()
+    return history, calendar
+
+
+def _check_forecast(expected: Tensor, came: Tensor, spec: ForecastSpec) -> None:
+    worst = ((expected - came).abs().amax((0, 1)) / torch.tensor(spec.scaler.std)).tolist()
     wrong = {name: error for name, error in zip(spec.columns, worst, strict=True) if not error <= TOLERANCE}
     if wrong:
         shown = ", ".join(f"{name} by {error:.2g}" for name, error in wrong.items())

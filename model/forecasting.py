@@ -146,5 +146,19 @@ class ForecastGraph(nn.Module):
 
     def forward(self, history: Tensor, calendar: Tensor) -> Tensor:
         """float64 (B, seq_len, C) in units, float32 (B, L, F) -> float64 (B, pred_len, C) in units."""
-        scaled = ((history - self.mean) / self.std).float()
-        return self.model(scaled, calendar).double() * self.std + self.mean
+        return self._unscaled(self.model(self._scaled(history), calendar))
+
+    def _scaled(self, history: Tensor) -> Tensor:
+        return ((history - self.mean) / self.std).float()
+
+    def _unscaled(self, forecast: Tensor) -> Tensor:
+        return forecast.double() * self.std + self.mean
+
+
+class AttentionGraph(ForecastGraph):
+    """The same forecast, and behind it weights and selection of each map, of a model that can `explain` itself."""
+
+    def forward(self, history: Tensor, calendar: Tensor) -> tuple[Tensor, ...]:
+        """As ForecastGraph, then (B, H, L_Q, L_K) float32 and (B, H, L_Q) bool for each AttentionSpec."""
+        forecast, maps = self.model.explain(self._scaled(history), calendar)
+        return self._unscaled(forecast), *(tensor for each in maps for tensor in each)

@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model.attention import FullAttention, MultiHeadAttention, ProbSparseAttention
+from contract.attention import AttentionSpec, Axis
+from model.attention import FullAttention, Map, MultiHeadAttention, ProbSparseAttention, SparseMap
 from model.positions import sinusoids
 
 
@@ -43,12 +44,22 @@ class InformerConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"expected 0 <= dropout < 1, came {self.dropout}")
 
-    def encoder_lens(self) -> list[int]:
-        """Positions that each encoder layer sees; distilling halves them between layers."""
-        lens = [self.seq_len]
-        for _ in range(self.e_layers - 1):
-            lens.append((lens[-1] - 1) // 2 + 1 if self.distil else lens[-1])
-        return lens
+    def encoder_axes(self) -> list[Axis]:
+        """The positions that each encoder layer sees; distilling halves them between layers."""
+        return [Axis(0, self.seq_len, 2**layer if self.distil else 1) for layer in range(self.e_layers)]
+
+    def attention_specs(self) -> tuple[AttentionSpec, ...]:
+        """What `explain` gives maps of, in its order."""
+        encoders = self.encoder_axes()
+        decoder = Axis(self.seq_len - self.label_len, self.seq_len + self.pred_len, 1)
+        return (
+            *(AttentionSpec("encoder", layer, self.n_heads, axis, axis) for layer, axis in enumerate(encoders)),
+            *(
+                AttentionSpec("decoder", layer, self.n_heads, decoder, decoder, mixed=self.mix)
+                for layer in range(self.d_layers)
+            ),
+            *(AttentionSpec("cross", layer, self.n_heads, decoder, encoders[-1]) for layer in range(self.d_layers)),
+        )
 
 
 class Informer(nn.Module):
@@ -61,8 +72,7 @@ class Informer(nn.Module):
         decoder_len = config.label_len + config.pred_len
         self.encoder_embedding = Embedding(n_columns, n_features, config.seq_len, config)
         self.decoder_embedding = Embedding(n_columns, n_features, decoder_len, config)
-        lens = config.encoder_lens()
-        self.encoder = nn.ModuleList(EncoderLayer(length, config, generator) for length in lens)
+        self.encoder = nn.ModuleList(EncoderLayer(len(axis), config, generator) for axis in config.encoder_axes())
         self.distillers = nn.ModuleList(
             Distiller(config.d_model) for _ in range(config.e_layers - 1 if config.distil else 0)
         )
@@ -76,18 +86,28 @@ class Informer(nn.Module):
 
         The decoder starts from the last label_len rows and pred_len zeros (section 3.3).
         """
+        return self._forecast(history, calendar, need_map=False)[0]
+
+    def explain(self, history: Tensor, calendar: Tensor) -> tuple[Tensor, list[SparseMap]]:
+        """As `forward`, and the maps that `InformerConfig.attention_specs` lists."""
+        return self._forecast(history, calendar, need_map=True)
+
+    def _forecast(self, history: Tensor, calendar: Tensor, *, need_map: bool) -> tuple[Tensor, list[SparseMap]]:
         config = self.config
-        memory, _ = self.encode(history, calendar[:, : config.seq_len])
+        memory, encoder_maps = self.encode(history, calendar[:, : config.seq_len], need_map=need_map)
         start = history[:, config.seq_len - config.label_len :]
         unknown = torch.zeros_like(history[:, :1]).expand(-1, config.pred_len, -1)
         tokens = torch.cat([start, unknown], dim=1)  # (B, label_len + pred_len, C)
-        output, _ = self.decode(tokens, calendar[:, config.seq_len - config.label_len :], memory)
-        return output[:, config.label_len :]
+        output, decoder_maps = self.decode(
+            tokens, calendar[:, config.seq_len - config.label_len :], memory, need_map=need_map
+        )
+        maps = [*encoder_maps, *(own for own, _ in decoder_maps), *(cross for _, cross in decoder_maps)]
+        return output[:, config.label_len :], [_with_selection(each) for each in maps if each is not None]
 
-    def encode(self, values: Tensor, calendar: Tensor, *, need_map: bool = False) -> tuple[Tensor, list[Tensor | None]]:
+    def encode(self, values: Tensor, calendar: Tensor, *, need_map: bool = False) -> tuple[Tensor, list[Map | None]]:
         """(B, seq_len, C), (B, seq_len, F) -> memory (B, L, D) and each layer's map, if needed."""
         x = self.encoder_embedding(values, calendar)
-        maps: list[Tensor | None] = []
+        maps: list[Map | None] = []
         for index, layer in enumerate(self.encoder):
             x, layer_map = layer(x, need_map=need_map)
             maps.append(layer_map)
@@ -97,10 +117,10 @@ class Informer(nn.Module):
 
     def decode(
         self, values: Tensor, calendar: Tensor, memory: Tensor, *, need_map: bool = False
-    ) -> tuple[Tensor, list[tuple[Tensor | None, Tensor | None]]]:
+    ) -> tuple[Tensor, list[tuple[Map | None, Map | None]]]:
         """(B, L, C), (B, L, F), memory -> (B, L, C) and each layer's self and cross map, if needed."""
         x = self.decoder_embedding(values, calendar)
-        maps: list[tuple[Tensor | None, Tensor | None]] = []
+        maps: list[tuple[Map | None, Map | None]] = []
         for layer in self.decoder:
             x, layer_maps = layer(x, memory, need_map=need_map)
             maps.append(layer_maps)
@@ -138,7 +158,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(config.d_model)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, *, need_map: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, *, need_map: bool = False) -> tuple[Tensor, Map | None]:
         """(B, L, D) -> (B, L, D) and the map or None."""
         attended, attention_map = self.attention(x, x, need_map=need_map)
         x = self.attention_norm(x + self.dropout(attended))
@@ -176,7 +196,7 @@ class DecoderLayer(nn.Module):
 
     def forward(
         self, x: Tensor, memory: Tensor, *, need_map: bool = False
-    ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None]]:
+    ) -> tuple[Tensor, tuple[Map | None, Map | None]]:
         """(B, L, D), memory (B, M, D) -> (B, L, D) and the self and cross maps or Nones."""
         attended, self_map = self.self_attention(x, x, need_map=need_map)
         x = self.self_norm(x + self.dropout(attended))
@@ -196,6 +216,12 @@ class FeedForward(nn.Sequential):
             nn.Linear(config.d_ff, config.d_model),
             nn.Dropout(config.dropout),
         )
+
+
+def _with_selection(attention_map: Map) -> SparseMap:
+    if isinstance(attention_map, SparseMap):
+        return attention_map
+    return SparseMap(attention_map, torch.ones_like(attention_map[..., 0], dtype=torch.bool))
 
 
 def _self_attention(length: int, config: InformerConfig, *, causal: bool, generator: torch.Generator) -> nn.Module:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
 from contract.forecast_window import ForecastWindow, forecast_window
 from contract.timestamps import Timestamps
+from service.attention import WantedMaps, choose_maps, tell_maps
 from service.backtest.schemas import BacktestRequest
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository
+from service.engine.session import Arrays
 from service.schemas import ForecastRequest, Series, read, shown
 from service.series import CheckedSeries, check_series, has_columns
 from service.settings import Settings
@@ -40,7 +42,8 @@ class Forecasters:
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
         self._repository = repository
-        self._by_name = {name: Forecaster(loaded, settings) for name, loaded in repository.loaded.items()}
+        attentive = [name for name, loaded in repository.loaded.items() if loaded.manifest.attention]
+        self._by_name = {name: Forecaster(loaded, settings, attentive) for name, loaded in repository.loaded.items()}
 
     def choose(self, request: ForecastRequest | BacktestRequest) -> "Forecaster":
         """The one named, or the only one, or the only one that has the request's columns.
@@ -73,13 +76,14 @@ class Forecasters:
 
 
 class Forecaster:
-    """Serves one forecast bundle."""
+    """Serves one forecast bundle; `attentive` are the names of those served that give attention maps."""
 
-    def __init__(self, loaded: LoadedBundle, settings: Settings) -> None:
+    def __init__(self, loaded: LoadedBundle, settings: Settings, attentive: Sequence[str]) -> None:
         self._settings = settings
+        self._attentive = attentive
         self.manifest = loaded.manifest
         self.spec = loaded.manifest.forecast
-        self._session = loaded.sessions["forecast"]
+        self._sessions = loaded.sessions
         # five digits below a column's standard deviation: more would be noise, and longer answers
         self._digits = 10.0 ** (5 - np.floor(np.log10(self.spec.scaler.std)))
 
@@ -93,29 +97,32 @@ class Forecaster:
         rows = await self.prepare(request)
         horizon = request.horizon or self.spec.pred_len
         inputs = await _apart(len(rows), _inputs, rows)
-        outputs = await self._roll(inputs["history"], inputs["calendar"], pool)
-        unbounded = np.flatnonzero(~np.isfinite(outputs).all(axis=(1, 2)))
+        wanted = choose_maps(request.attention, self.manifest.attention)
+        forecast, maps = await self._roll(inputs["history"], inputs["calendar"], wanted, pool)
+        unbounded = np.flatnonzero(~np.isfinite(forecast).all(axis=(1, 2)))
         if len(unbounded):
             message = "expected values that a finite forecast follows from, came some far beyond any trained on"
             raise FaultyRequest([Fault(f"/series/{index}/values", message) for index in unbounded])
-        forecast = outputs[:, :horizon]
-        first_rolled = self.spec.pred_len + 1
-        rolled = [f"steps {first_rolled} to {horizon} rest on forecast values"] if horizon >= first_rolled else []
+        forecast = forecast[:, :horizon]
+        pred_len = self.spec.pred_len
+        rolled = [f"steps {pred_len + 1} to {horizon} rest on forecast values"] if horizon > pred_len else []
+        if rolled and wanted:
+            rolled.append(f"attention is that of the first pass, which forecasts steps 1 to {pred_len}")
         half_widths = await _apart(len(rows), self._half_widths, request.levels, inputs["history"], horizon)
         forecasts, turns = [], Turns()
         for index, row in enumerate(rows):
-            forecasts.append(
-                {
-                    "id": row.id,
-                    "timestamps": row.stamps.write(row.window.future_times[:horizon]),
-                    "values": self._columns(forecast[index]),
-                    "intervals": {
-                        level: self._bounds(forecast[index], half_width[index])
-                        for level, half_width in half_widths.items()
-                    },
-                    "warnings": [*row.warnings, *rolled],
-                }
-            )
+            told: dict[str, Any] = {
+                "id": row.id,
+                "timestamps": row.stamps.write(row.window.future_times[:horizon]),
+                "values": self._columns(forecast[index]),
+                "intervals": {
+                    level: self._bounds(forecast[index], half_width[index]) for level, half_width in half_widths.items()
+                },
+                "warnings": [*row.warnings, *rolled],
+            }
+            if wanted:
+                told["attention"] = await tell_maps(wanted, maps, index, self._all_stamps(row))
+            forecasts.append(told)
             await turns.pause()
         return {"model": self.manifest.name, "version": self.manifest.version, "forecasts": forecasts}
 
@@ -131,6 +138,7 @@ class Forecaster:
             for index, level in enumerate(request.levels)
             if str(level) not in known
         ]
+        faults += self._attention_faults(request)
         turns = Turns()
         for index, data in enumerate(request.series):
             await turns.pause()
@@ -171,21 +179,53 @@ class Forecaster:
             return 1, [Fault("/levels", f"{message}, came {shown(request.levels)} with {horizon}")]
         return -(-horizon // pred_len), []
 
+    def _attention_faults(self, request: ForecastRequest) -> list[Fault]:
+        if request.attention is False:
+            return []
+        if not self.manifest.attention:
+            others = f"those served that have are {', '.join(self._attentive) or 'none'}"
+            message = f"expected false, for {self.manifest.name} has no attention maps; {others}"
+            return [Fault("/attention", f"{message}; came {shown(request.attention)}")]
+        try:
+            wanted = choose_maps(request.attention, self.manifest.attention)
+        except FaultyInput as error:
+            return list(error.faults)
+        size, most = sum(each.size for each in wanted), self._settings.max_attention_values
+        if len(request.series) * size > most:
+            came = f"{len(request.series) * size}: {size} for each of {len(request.series)} series"
+            message = f"expected at most {most} weights in all, came {came}; ask for fewer series, heads, layers, kinds"
+            return [Fault("/attention", message)]
+        return []
+
     async def _roll(
-        self, history: NDArray[np.float64], calendar: NDArray[np.float32], pool: RowPool
-    ) -> NDArray[np.float64]:
-        """(B, seq_len, C) and (B, seq_len + n * pred_len, F) -> (B, n * pred_len, C).
+        self,
+        history: NDArray[np.float64],
+        calendar: NDArray[np.float32],
+        wanted: Sequence[WantedMaps],
+        pool: RowPool,
+    ) -> tuple[NDArray[np.float64], Arrays]:
+        """(B, seq_len, C) and (B, seq_len + n * pred_len, F) -> (B, n * pred_len, C), and the maps of the first run.
 
         The forecast of each run is history to the next.
         """
         seq_len, pred_len = self.spec.seq_len, self.spec.pred_len
+        session = self._sessions["attention" if wanted else "forecast"]
+        names = ["forecast", *(name for each in wanted for name in each.outputs)]
+        first: Arrays = {}
         forecasts: list[NDArray[np.float64]] = []
         for start in range(0, calendar.shape[1] - seq_len, pred_len):
             seen = calendar[:, start : start + seq_len + pred_len]
-            outputs = await pool.run(self._session, {"history": history, "calendar": seen})
+            outputs = await pool.run(session, {"history": history, "calendar": seen}, names)
+            first = first or outputs
+            session, names = self._sessions["forecast"], ["forecast"]
             forecasts.append(outputs["forecast"])
             history = np.concatenate([history, outputs["forecast"]], axis=1)[:, -seq_len:]
-        return np.concatenate(forecasts, axis=1)
+        return np.concatenate(forecasts, axis=1), first
+
+    def _all_stamps(self, row: _Row) -> list[str] | list[int]:
+        """Of the history that the model sees, and of its first forecast: (seq_len + pred_len,)."""
+        future = row.window.future_times[: self.spec.pred_len]
+        return row.stamps.write(np.concatenate([row.stamps.times[-self.spec.seq_len :], future]))
 
     def _half_widths(
         self, levels: Sequence[int], histories: NDArray[np.float64], horizon: int

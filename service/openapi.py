@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.backtest.schemas import BacktestRequest
-from service.schemas import ForecastRequest, Problem, Series
+from service.schemas import AttentionSelection, ForecastRequest, Problem, Series
 
 _REF = "#/components/schemas/{model}"
-_BODIES: tuple[type[BaseModel], ...] = (ForecastRequest, BacktestRequest, Series)
+_BODIES: tuple[type[BaseModel], ...] = (ForecastRequest, BacktestRequest, Series, AttentionSelection)
 
 
 def documented_body(schema: type[BaseModel], others: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,20 @@ class Series(Strict):
     ] = Field(None, description="Rows by column name, in the column's units, oldest first")
 
 
+class AttentionSelection(Strict):
+    """Which attention maps are wanted; what is left out means all."""
+
+    kinds: list[Literal["encoder", "decoder", "cross"]] | None = Field(
+        None,
+        max_length=SHOWN_FAULTS,
+        description="encoder: the history looks at itself; decoder: the forecast's steps, and those of the history "
+        "that it starts from, at themselves; cross: the same at the history",
+    )
+    layers: list[int] | None = Field(None, max_length=SHOWN_FAULTS, description="From 0")
+    heads: list[int] | None = Field(None, max_length=SHOWN_FAULTS, description="From 0")
+
+
+_ATTENTION = {"anyOf": [{"type": "boolean"}, {"$ref": "#/components/schemas/AttentionSelection"}]}
 _SERIES = {"type": "array", "items": {"$ref": "#/components/schemas/Series"}, "minItems": 1}
 
 
@@ -68,6 +82,12 @@ class ForecastRequest(Strict):
         "and say so in `warnings`",
     )
     levels: list[int] = Field([], max_length=99, description="Intervals wanted, in percent", examples=[[80, 95]])
+    attention: Annotated[Any, WithJsonSchema(_ATTENTION)] = Field(
+        False,
+        description="Attention maps wanted, of models that have them: all, or a selection. Of a horizon beyond the "
+        "model's pred_len, those of its first pass",
+        examples=[{"layers": [0], "heads": [0, 3], "kinds": ["encoder", "decoder", "cross"]}],
+    )
 
 
 class Interval(BaseModel):
@@ -77,14 +97,59 @@ class Interval(BaseModel):
     upper: list[float]
 
 
+Stamps = list[str] | list[int]
+
+
+class AttentionAxis(BaseModel):
+    """The steps that each position of an axis stands for, by the timestamps of the first and the last.
+
+    They are the same but for positions after distilling, which halves them from one encoder layer to the next. Such
+    a position is pooled around its first step, from a few steps on either side of it, and through the layers before
+    it knows something of the whole history; it stands for the steps up to the next position's first.
+    """
+
+    from_: Stamps = Field(alias="from")
+    to: Stamps
+
+
+class AttentionHead(BaseModel):
+    """A map: row by row, the weight that a query gave each key, to six decimals. They sum to 1.
+
+    ProbSparse computes attention only for the queries whose scores are far from uniform. The others have `selected`
+    false and a row of nulls, for they looked at nothing: in the encoder they got the mean of all values, in the
+    decoder the sum of those up to their own step.
+    """
+
+    head: int
+    selected: list[bool] = Field(description="By row")
+    weights: list[list[float | None]]
+
+
+class AttentionMaps(BaseModel):
+    """The maps of one layer: where each row's step looked, not why a forecast is what it is.
+
+    Rows later than the history are the forecast's steps, of which the decoder knows the calendar alone; its rows
+    before them are the end of the history that it starts from. With `mixed`, what row i of head h gathered went on
+    at row (h * rows + i) // heads in place of i, the rounding down: steps and heads are mixed from there on.
+    """
+
+    kind: Literal["encoder", "decoder", "cross"]
+    layer: int
+    mixed: bool
+    rows: AttentionAxis
+    columns: AttentionAxis
+    heads: list[AttentionHead]
+
+
 class Forecast(BaseModel):
     """The rows that follow one series, in its units and its form of timestamp."""
 
     id: str | None
-    timestamps: list[str] | list[int]
+    timestamps: Stamps
     values: dict[str, list[float]]
     intervals: dict[str, dict[str, Interval]] = Field(description="By level, then by column")
     warnings: list[str]
+    attention: list[AttentionMaps] = Field([], description="Where asked for; by kind and layer")
 
 
 class ForecastResponse(BaseModel):

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     max_backtest_origins: int = Field(
         5000, ge=1, description="Most origins that a backtest forecasts from; of longer tables it takes fewer than all"
     )
+    max_attention_values: int = Field(
+        1_000_000, ge=0, description="Most weights of attention maps in an answer, over all its series; 0 for none"
+    )
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
     )

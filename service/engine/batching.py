@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,14 @@ class RowPool:
         self.threads = threads or usable_cpus()
         self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="seqcast-rows")
 
-    async def run(self, session: Session, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Tensors by name, B rows each -> outputs by name, B rows each, in the same order."""
+    async def run(
+        self, session: Session, inputs: Arrays, names: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Tensors by name, B rows each -> outputs by name, B rows each, in the same order: all, or `names`."""
         loop = asyncio.get_running_loop()
         rows = len(next(iter(inputs.values())))
         if rows <= 1:
-            return await loop.run_in_executor(self._executor, session.run, inputs)
+            return await loop.run_in_executor(self._executor, session.run, inputs, names)
         size = min(CHUNK, math.ceil(rows / self.threads))
         starts = range(0, rows, size)
         results: dict[int, dict[str, NDArray[Any]]] = {}
@@ -41,7 +44,7 @@ class RowPool:
         async def lane() -> None:
             for start in waiting:
                 chunk = {name: tensor[start : start + size] for name, tensor in inputs.items()}
-                results[start] = await loop.run_in_executor(self._executor, session.run, chunk)
+                results[start] = await loop.run_in_executor(self._executor, session.run, chunk, names)
 
         try:
             async with asyncio.TaskGroup() as lanes:

@@ -65,9 +65,10 @@ class Session:
             raise NotReady("ONNX Runtime could not start CUDA and fell back to the CPU; its log says why")
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Tensors by name, each with the same number of rows B -> the outputs by name, B rows each."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+    def run(self, inputs: Arrays, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Tensors by name, each with the same number of rows B -> outputs by name, B rows each: all, or `names`."""
+        names = names or self._outputs
+        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
 
     def replay(self, graph: Graph, golden: Arrays) -> None:
         """Run on golden inputs. Raises UnusableFile if this is not `graph`, WrongAnswer if it answers otherwise."""
@@ -99,7 +100,7 @@ def differ(came: Arrays, expected: Arrays, tolerance: float = 1e-3) -> str | Non
     for name, golden in expected.items():
         if came[name].shape != golden.shape:
             return f"{name}: expected shape {golden.shape}, came {came[name].shape}"
-        worst = float(np.abs(came[name] - golden).max())
+        worst = float(np.abs(np.subtract(came[name], golden, dtype=np.float64)).max())
         if not worst <= tolerance * float(golden.std()):
             return f"{name}: expected the golden values, came values up to {worst:.3g} off"
     return None

@@ -4,13 +4,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from contract.errors import Fault, FaultyRequest
 from service.openapi import documented_body, problems
 from service.routes.body import parse, read_body
 from service.routes.long_json import write_json
-from service.routes.media import CSV, answer_type, body_type
+from service.routes.media import CSV, JSON, answer_type, body_type
 from service.routes.query import FORECAST
 from service.routes.tables import parse_table
-from service.schemas import ForecastRequest, ForecastResponse
+from service.schemas import ForecastRequest, ForecastResponse, shown
 from service.state import State, state_of
 from service.tables import warnings_header, write_table
 from service.turns import release
@@ -33,16 +34,17 @@ async def forecast(request: Request) -> Response:
     names) with query parameters in place of the other fields. The answer is of the same kind, or as `Accept` says.
     """
     state, kind = state_of(request), body_type(request)
+    wish = _Wish(state, answer_type(request, kind))
     body = await read_body(request, state.settings.max_body_bytes)
     table = None
     if kind == CSV:
-        table, wanted = await parse_table(ForecastRequest, request, body, FORECAST, state.forecasters.faults)
+        table, wanted = await parse_table(ForecastRequest, request, body, FORECAST, wish.faults)
         with table.pointing():
-            answer = await _answer(wanted, state)
+            answer = await wish.grant(wanted)
     else:
-        wanted = await parse(ForecastRequest, body, state.forecasters.faults)
-        answer = await _answer(wanted, state)
-    if answer_type(request, kind) == CSV:
+        wanted = await parse(ForecastRequest, body, wish.faults)
+        answer = await wish.grant(wanted)
+    if wish.kind == CSV:
         names = (table.id_name, table.time_name) if table is not None else ()
         response = Response(await write_table(answer, *names), media_type=CSV, headers=warnings_header(answer))
     else:
@@ -51,8 +53,28 @@ async def forecast(request: Request) -> Response:
     return response
 
 
-async def _answer(wanted: ForecastRequest, state: State) -> dict[str, Any]:
-    forecaster = state.forecasters.choose(wanted)
-    answer = await forecaster.forecast(wanted, state.pool)
-    state.metrics.rows.labels(forecaster.manifest.name).inc(len(wanted.series))
-    return answer
+class _Wish:
+    """Requests to be answered in one kind of content, JSON or CSV."""
+
+    def __init__(self, state: State, kind: str) -> None:
+        self._state = state
+        self.kind = kind
+
+    async def faults(self, wanted: ForecastRequest) -> list[Fault]:
+        """What is wrong with the content of a request, or with answering it in this kind."""
+        return [*self._untold(wanted), *await self._state.forecasters.faults(wanted)]
+
+    async def grant(self, wanted: ForecastRequest) -> dict[str, Any]:
+        """The answer, as ForecastResponse describes it. Raises FaultyRequest."""
+        if self._untold(wanted):
+            raise FaultyRequest(await self.faults(wanted))
+        forecaster = self._state.forecasters.choose(wanted)
+        answer = await forecaster.forecast(wanted, self._state.pool)
+        self._state.metrics.rows.labels(forecaster.manifest.name).inc(len(wanted.series))
+        return answer
+
+    def _untold(self, wanted: ForecastRequest) -> list[Fault]:
+        if self.kind == JSON or wanted.attention is False:
+            return []
+        message = f"expected false with an answer in {self.kind}, which has no place for maps: accept {JSON}"
+        return [Fault("/attention", f"{message}; came {shown(wanted.attention)}")]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
 from starlette.datastructures import QueryParams
 
 from contract.errors import Fault
@@ -25,6 +26,14 @@ def number(text: str) -> float | str:
     return float(text) if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{0,18})?", text) else text
 
 
+def json(text: str) -> Any:
+    """As `integer`."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return text
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A route's parameters: `fields` of its request, each with how its text is read, and names of `columns`."""
@@ -42,13 +51,14 @@ class Query:
 
 
 FORECAST = Query(
-    {"model": str, "horizon": integer, "fill": str, "levels": integers},
+    {"model": str, "horizon": integer, "fill": str, "levels": integers, "attention": json},
     ("id_column", "time_column"),
     {
         "model": "Of a table in CSV, as the other parameters: name, or name:version",
         "horizon": "Steps to forecast",
         "fill": "What to do with missing, duplicate and unsorted rows: error, interpolate, previous or seasonal",
         "levels": "Intervals wanted, in percent, such as 80,95",
+        "attention": "Attention maps wanted, as in a JSON request; for an answer in JSON",
         "id_column": "Column whose rows of one value are one series",
         "time_column": "Column of timestamps; by default one of that name, or the first without a number",
     },

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 
 import seqcast
-from contract.bundle import CARD, GOLDEN, read_bundle, write_bundle
 from contract.frequency import Frequency
 
 HERE = Path(__file__).parent
@@ -77,22 +75,9 @@ def _make(name: str, tiny: Tiny, folder: Path) -> None:
     units = ", ".join(f'"{column}" = "{unit}"' for column, unit in tiny.columns.items() if unit)
     recipe.write_text(RECIPE.format(name=name, tiny=tiny, units=units))
     table.write_text(_table(tiny))
-    for verb in (["train", recipe, "--run", run], ["export", run, "--bundles", folder]):
+    for verb in (["train", recipe, "--run", run], ["export", run, "--bundles", HERE]):
         if status := seqcast.main([*map(str, verb), "--data", str(table)]):
             sys.exit(status)
-    bundle = read_bundle(folder / name / "1")
-    files = {file: (bundle.path / file).read_bytes() for file in (GOLDEN, CARD)}
-    graph = bundle.graph("forecast")
-    write_bundle(HERE, bundle.manifest, {graph.name: _without_traces(graph.read_bytes()), **files})
-
-
-def _without_traces(graph: bytes) -> bytes:
-    """Without the exporter's stack traces: most of a tiny graph's bytes, and paths of the machine that made it."""
-    model = onnx.load_model_from_string(graph)
-    parts = (model.graph.node, model.graph.initializer, model.graph.input, model.graph.output, model.graph.value_info)
-    for part in (model, model.graph, *(each for group in parts for each in group)):
-        part.ClearField("metadata_props")
-    return model.SerializeToString()
 
 
 def _table(tiny: Tiny) -> str:

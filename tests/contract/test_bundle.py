@@ -8,6 +8,7 @@ import pytest
 from contract import bundle as bundles
 from contract.bundle import GOLDEN, MANIFEST, bundle_versions, read_bundle, write_bundle
 from contract.errors import FaultyManifest, MissingFile, NewerFormat, WrongHash
+from contract.manifest import FORMAT
 
 FILES = {"forecast.onnx": b"graph", GOLDEN: b"golden", "card.md": b"# card"}
 
@@ -101,7 +102,7 @@ def test_refuses_a_file_that_no_hash_vouches_for(written, file):
 
 
 def test_refuses_a_newer_format(written):
-    edit(written.path, format=2)
+    edit(written.path, format=FORMAT + 1)
     with pytest.raises(NewerFormat):
         read_bundle(written.path)
 

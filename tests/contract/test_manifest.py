@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from contract.attention import AttentionSpec, Axis
 from contract.errors import FaultyManifest, NewerFormat
 from contract.manifest import FORMAT, Manifest
 from contract.scaler import Scaler
@@ -35,7 +36,7 @@ def test_lists_every_fault(data):
     data["graphs"]["forecast"]["inputs"][1]["dtype"] = "float16"
     assert refusal(data).split("; ") == [
         "/surprise: unknown field",
-        "expected one of files, forecast, format, graphs, intervals, metrics, name, task, training, version",
+        "expected one of attention, files, forecast, format, graphs, intervals, metrics, name, task, training, version",
         "/version: expected an integer, came '1'",
         "/task: required, but missing",
         "/graphs/forecast/inputs/1/dtype: expected one of ['float32', 'float64', 'int64', 'bool'], came 'float16'",
@@ -79,6 +80,65 @@ def test_refuses_a_field_that_cannot_be(data, field, value, message):
 def test_refuses_a_forecast_that_cannot_be(data, field, value, message):
     data["forecast"][field] = value
     assert message in refusal(data)
+
+
+@pytest.fixture
+def attentive(manifest):
+    """One encoder layer, and what looks at it."""
+    own = AttentionSpec("encoder", 0, 2, Axis(0, 4, 2), Axis(0, 4, 2))
+    cross = AttentionSpec("cross", 0, 2, Axis(2, 6, 1), Axis(0, 4, 2))
+    graph = manifest.forecast.graph("attention.onnx", (own, cross))
+    return replace(manifest, attention=(own, cross), graphs={**manifest.graphs, "attention": graph})
+
+
+def test_attention_is_a_graph_with_weights_and_selection_of_each_map(attentive):
+    assert Manifest.from_json(attentive.to_json()) == attentive
+    outputs = {output.name: (output.dtype, output.shape) for output in attentive.graphs["attention"].outputs}
+    assert outputs == {
+        "forecast": ("float64", (None, 2, 2)),
+        "encoder_0": ("float32", (None, 2, 2, 2)),
+        "encoder_0_selected": ("bool", (None, 2, 2)),
+        "cross_0": ("float32", (None, 2, 4, 2)),
+        "cross_0_selected": ("bool", (None, 2, 4)),
+    }
+
+
+def spoil(data, place, value):
+    for part in place[:-1]:
+        data = data[part]
+    data[place[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("attention", 0, "kind"), "self", "/attention/0/kind: expected one of ['encoder', 'decoder', 'cross']"),
+        (("attention", 0, "rows", "stride"), 0, "/attention/0/rows: expected 0 <= start < stop and a stride from 1"),
+        (("attention", 0, "columns", "stop"), 5, "expected encoder_0 of rows up to 4, columns up to 4, came 4 and 5"),
+        (("attention", 1, "rows", "stop"), 7, "expected cross_0 of rows up to 6, columns up to 4, came 7 and 4"),
+        (("attention", 1, "n_heads"), 3, "expected a graph attention such as"),
+        (("attention",), [], "expected a graph attention such as None, came Graph(file='attention.onnx'"),
+        (("graphs", "attention", "outputs"), [], "expected a graph attention such as"),
+    ],
+)
+def test_refuses_attention_that_is_not_the_graph_s(attentive, place, value, message):
+    data = json.loads(attentive.to_json())
+    spoil(data, place, value)
+    assert message in refusal(data)
+
+
+def test_refuses_maps_without_a_graph_and_the_same_map_twice(attentive):
+    data = json.loads(attentive.to_json())
+    del data["graphs"]["attention"]
+    assert "expected a graph attention such as" in refusal(data)
+    data["attention"].append(data["attention"][0])
+    assert "expected each kind and layer of attention once" in refusal(data)
+
+
+def test_a_manifest_of_before_attention_has_none(data):
+    del data["attention"]
+    data["format"] = 1
+    assert Manifest.from_json(json.dumps(data).encode()).attention == ()
 
 
 def test_a_newer_format_is_said_before_any_other_fault(data):

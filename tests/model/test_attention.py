@@ -35,8 +35,8 @@ def test_keeps_and_samples_as_many_as_the_paper(length, n):
     assert attention.sample_counts.shape == (length, length)
     assert (attention.sample_counts.sum(-1) == n).all()
     _, attention_map = attention(*heads(length), need_map=True)
-    uniform = (attention_map == torch.tensor(1 / length)).all(-1)
-    assert ((~uniform).sum(-1) == n).all()
+    assert attention_map.selected.dtype == torch.bool
+    assert (attention_map.selected.sum(-1) == n).all()
 
 
 def test_counts_repeats():
@@ -49,7 +49,8 @@ def test_all_queries_selected_is_full_attention(causal):
     context, attention_map = prob_sparse(48, 48, causal=causal)(q, k, v, need_map=True)
     expected, expected_map = FullAttention(causal=causal)(q, k, v, need_map=True)
     torch.testing.assert_close(context, expected)
-    torch.testing.assert_close(attention_map, expected_map)
+    torch.testing.assert_close(attention_map.weights, expected_map)
+    assert attention_map.selected.all()
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -63,15 +64,15 @@ def test_few_queries_selected_is_not(causal):
 @pytest.mark.parametrize("causal", [False, True])
 def test_unselected_queries_get_the_values_mean_or_running_sum_and_a_uniform_map(causal):
     q, k, v = heads(96)
-    context, attention_map = prob_sparse(96, 5, causal=causal)(q, k, v, need_map=True)
+    context, (weights, selected) = prob_sparse(96, 5, causal=causal)(q, k, v, need_map=True)
     expected, expected_map = FullAttention(causal=causal)(q, k, v, need_map=True)
-    uniform = (attention_map == torch.tensor(1 / 96)).all(-1)
-    assert (uniform.sum(-1) == 96 - 25).all()
+    assert ((~selected).sum(-1) == 96 - 25).all()
+    assert torch.equal(weights[~selected], torch.full_like(weights[~selected], 1 / 96))
     stand_in = v.cumsum(-2) if causal else v.mean(-2, keepdim=True).expand_as(v)
-    torch.testing.assert_close(context[uniform], stand_in[uniform])
-    torch.testing.assert_close(context[~uniform], expected[~uniform])
-    torch.testing.assert_close(attention_map[~uniform], expected_map[~uniform])
-    torch.testing.assert_close(attention_map.sum(-1), torch.ones(2, 4, 96))
+    torch.testing.assert_close(context[~selected], stand_in[~selected])
+    torch.testing.assert_close(context[selected], expected[selected])
+    torch.testing.assert_close(weights[selected], expected_map[selected])
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 4, 96))
 
 
 def test_selects_the_queries_of_the_largest_sparsity_over_their_samples():
@@ -86,8 +87,15 @@ def test_selects_the_queries_of_the_largest_sparsity_over_their_samples():
             assert len(drawn) == 8
             sparsity.append(drawn.max() - drawn.sum() / 48)
         expected = set(torch.stack(sparsity).topk(8).indices.tolist())
-        selected = (attention_map[batch, head] != torch.tensor(1 / 48)).any(-1)
-        assert set(selected.nonzero().flatten().tolist()) == expected
+        assert set(attention_map.selected[batch, head].nonzero().flatten().tolist()) == expected
+
+
+def test_queries_alike_to_all_keys_are_selected_or_not_and_told_right():
+    """Where the keys are the same, a selected query's map is uniform too: weights do not tell who was selected."""
+    q, k, v = heads(48)
+    _, (weights, selected) = prob_sparse(48, 2)(q, k[..., :1, :].expand_as(k), v, need_map=True)
+    torch.testing.assert_close(weights, torch.full_like(weights, 1 / 48))
+    assert (selected.sum(-1) == 8).all()
 
 
 def test_the_sample_is_the_seed_s_and_stays():
@@ -120,7 +128,7 @@ def test_the_map_is_made_on_request_alone(attention):
     context, nothing = attention(q, k, v)
     same_context, attention_map = attention(q, k, v, need_map=True)
     assert nothing is None
-    assert attention_map.shape == (2, 4, 24, 24)
+    assert getattr(attention_map, "weights", attention_map).shape == (2, 4, 24, 24)
     assert torch.equal(context, same_context)
 
 

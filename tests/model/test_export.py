@@ -33,9 +33,10 @@ def content(bundle):
 
 
 @pytest.fixture
-def export_again(run, data, content, tmp_path, monkeypatch):
+def export_again(run, data, bundle, content, tmp_path, monkeypatch):
     """export_again(model): export it as if the graph of `bundle` had come out."""
-    monkeypatch.setattr(export, "onnx_bytes", lambda graph, spec: content)
+    attention = bundle.graph("attention").read_bytes()
+    monkeypatch.setattr(export, "onnx_bytes", lambda graph, spec, maps=(): attention if maps else content)
     return lambda model=run.model: export.export_forecast(
         run.recipe, run.spec, model, data, run.provenance, tmp_path / "bundles"
     )
@@ -46,16 +47,17 @@ def test_the_manifest_tells_the_truth(bundle, run, data, content):
     assert manifest.to_json() == bundle.manifest.to_json()
     assert (manifest.name, manifest.version, manifest.task) == ("tiny", 1, "forecast")
     assert manifest.forecast == run.spec
-    assert set(manifest.files) == {"forecast.onnx", GOLDEN, "card.md"}
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    signature = manifest.graphs["forecast"]
-    for listed, tensors in ((signature.inputs, session.get_inputs()), (signature.outputs, session.get_outputs())):
-        assert [tensor.name for tensor in listed] == [tensor.name for tensor in tensors]
-        types = {"float64": "tensor(double)", "float32": "tensor(float)"}
-        assert [types[tensor.dtype] for tensor in listed] == [tensor.type for tensor in tensors]
-        for ours, theirs in zip(listed, tensors, strict=True):
-            assert ours.shape == (None, *theirs.shape[1:])
-            assert isinstance(theirs.shape[0], str)
+    assert set(manifest.files) == {"forecast.onnx", "attention.onnx", GOLDEN, "card.md"}
+    assert manifest.attention == run.recipe.model.attention_specs()
+    for name, signature in manifest.graphs.items():
+        session = onnxruntime.InferenceSession(bundle.graph(name), providers=["CPUExecutionProvider"])
+        for listed, tensors in ((signature.inputs, session.get_inputs()), (signature.outputs, session.get_outputs())):
+            assert [tensor.name for tensor in listed] == [tensor.name for tensor in tensors]
+            types = {"float64": "tensor(double)", "float32": "tensor(float)", "bool": "tensor(bool)"}
+            assert [types[tensor.dtype] for tensor in listed] == [tensor.type for tensor in tensors]
+            for ours, theirs in zip(listed, tensors, strict=True):
+                assert ours.shape == (None, *theirs.shape[1:])
+                assert isinstance(theirs.shape[0], str)
     assert manifest.training["recipe"] == run.recipe.text
     assert manifest.training["parameters"] == sum(weight.numel() for weight in run.model.parameters())
     # 320 of the 400 hours: those of the test split were never seen
@@ -80,6 +82,13 @@ def test_the_golden_vectors_replay(bundle, content):
     golden = bundle.golden()
     forecast = export.onnx_forecaster(content)(*(torch.from_numpy(golden[name]) for name in ("history", "calendar")))
     np.testing.assert_array_equal(forecast, golden["forecast"])
+    maps = export.onnx_outputs(bundle.graph("attention").read_bytes())(
+        *(torch.from_numpy(golden[name]) for name in ("history", "calendar"))
+    )
+    del maps["forecast"]
+    assert set(golden) == {"times", "history", "calendar", "forecast", *maps}
+    for name, output in maps.items():
+        np.testing.assert_array_equal(output, golden[name])
     assert golden["history"].shape == (2, 24, 3)
     for history, calendar in zip(golden["history"], golden["calendar"], strict=True):
         window = forecast_window(golden["times"], history, bundle.manifest.forecast)
@@ -90,9 +99,9 @@ def test_the_golden_vectors_replay(bundle, content):
 
 
 def test_the_golden_vectors_are_made_up_and_the_seed_s(run, content):
-    forecaster = export.onnx_forecaster(content)
-    assert export.golden_vectors(forecaster, run.spec, 1) == export.golden_vectors(forecaster, run.spec, 1)
-    assert export.golden_vectors(forecaster, run.spec, 1) != export.golden_vectors(forecaster, run.spec, 2)
+    graphs = [export.onnx_outputs(content)]
+    assert export.golden_vectors(graphs, run.spec, 1) == export.golden_vectors(graphs, run.spec, 1)
+    assert export.golden_vectors(graphs, run.spec, 1) != export.golden_vectors(graphs, run.spec, 2)
 
 
 def test_one_row_alone_or_among_64(run, data, content):
@@ -134,6 +143,39 @@ def test_refuses_a_graph_that_computes_nothing(run, export_again, monkeypatch):
         export, "onnx_forecaster", lambda _: lambda history, _: torch.full((len(history), 6, 3), torch.nan)
     )
     with pytest.raises(ExportRefused, match="load by nan, temp by nan, meter by nan"):
+        export_again()
+
+
+@torch.no_grad()
+def test_maps_are_torch_s_and_belong_to_the_forecast(bundle, run, data, content):
+    history, calendar, _ = data.units["test"].batch(torch.arange(16))
+    came = export.onnx_outputs(bundle.graph("attention").read_bytes())(history, calendar)
+    std = torch.tensor(run.spec.scaler.std)
+    forecast = export.onnx_forecaster(content)(history, calendar)
+    torch.testing.assert_close(came["forecast"] / std, forecast / std, atol=1e-6, rtol=0)
+    _, maps = run.model.explain(torch.from_numpy(run.spec.scaler.scale(history.numpy())).float(), calendar)
+    for spec, (weights, selected) in zip(bundle.manifest.attention, maps, strict=True):
+        assert torch.equal(came[spec.selected], selected)
+        torch.testing.assert_close(came[spec.weights], weights, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("output", ["encoder_0", "decoder_0_selected", "cross_0"])
+def test_refuses_a_graph_that_attends_to_something_else(run, export_again, monkeypatch, output):
+    sound = export.onnx_outputs
+
+    def spoilt(content):
+        outputs = sound(content)
+
+        def run(history, calendar):
+            came = outputs(history, calendar)
+            if output in came:
+                came[output] = came[output].roll(1, dims=-1)
+            return came
+
+        return run
+
+    monkeypatch.setattr(export, "onnx_outputs", spoilt)
+    with pytest.raises(ExportRefused, match=f"torch and ONNX Runtime attend to different steps: {output}$"):
         export_again()
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.informer import Informer, InformerConfig
+from model.informer import Distiller, Informer, InformerConfig
 
 TINY = InformerConfig(d_model=16, n_heads=2, d_ff=32, dropout=0.0)
 
@@ -18,6 +18,10 @@ def inputs(config=TINY, *, batch=2, n_columns=3, n_features=4):
     history = torch.randn(batch, config.seq_len, n_columns, generator=generator)
     calendar = torch.rand(batch, config.seq_len + config.pred_len, n_features, generator=generator) - 0.5
     return history, calendar
+
+
+def shape(attention_map):
+    return tuple(getattr(attention_map, "weights", attention_map).shape)
 
 
 @pytest.mark.parametrize(
@@ -47,15 +51,15 @@ def test_shapes(changes, encoder_lens):
     assert forecast.shape == (2, config.pred_len, 3)
     assert forecast.isfinite().all()
 
-    assert config.encoder_lens() == encoder_lens
+    assert [len(axis) for axis in config.encoder_axes()] == encoder_lens
     memory, maps = model.encode(history, calendar[:, : config.seq_len], need_map=True)
     assert memory.shape == (2, encoder_lens[-1], config.d_model)
-    assert [tuple(each.shape) for each in maps] == [(2, config.n_heads, length, length) for length in encoder_lens]
+    assert [shape(each) for each in maps] == [(2, config.n_heads, length, length) for length in encoder_lens]
     length = config.label_len + config.pred_len
     tokens = torch.zeros(2, length, 3)
     output, maps = model.decode(tokens, calendar[:, -length:], memory, need_map=True)
     assert output.shape == (2, length, 3)
-    assert [(tuple(own.shape), tuple(cross.shape)) for own, cross in maps] == [
+    assert [(shape(own), shape(cross)) for own, cross in maps] == [
         ((2, config.n_heads, length, length), (2, config.n_heads, length, encoder_lens[-1]))
     ] * config.d_layers
 
@@ -119,6 +123,59 @@ def test_gradient_flows_into_every_parameter(attention, changes, training):
     if training and model.distillers:
         taken_away |= {"distillers.0.convolution.bias", "encoder.0.feed_forward_norm.bias"}
     assert {name for name, largest in flow.items() if largest < 1e-6} == taken_away
+
+
+@pytest.mark.parametrize("changes", [{}, {"attention": "full", "e_layers": 3, "d_layers": 2}, {"distil": False}])
+@torch.no_grad()
+def test_explains_its_very_forecast(changes):
+    config = replace(TINY, **changes)
+    model = informer(config)
+    history, calendar = inputs(config)
+    forecast, maps = model.explain(history, calendar)
+    assert torch.equal(forecast, model(history, calendar))
+    specs = config.attention_specs()
+    assert len(maps) == len(specs) == config.e_layers + 2 * config.d_layers
+    for spec, (weights, selected) in zip(specs, maps, strict=True):
+        assert weights.shape == (2, spec.n_heads, len(spec.rows), len(spec.columns))
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+        assert selected.shape == weights.shape[:-1]
+        assert selected.all() == (spec.kind == "cross" or config.attention == "full")
+    _, encoder_maps = model.encode(history, calendar[:, : config.seq_len], need_map=True)
+    assert torch.equal(maps[-1 - 2 * config.d_layers].weights, getattr(encoder_maps[-1], "weights", encoder_maps[-1]))
+
+
+@pytest.mark.parametrize("seq_len", [96, 97, 7, 2])
+@torch.no_grad()
+def test_a_distilled_position_is_pooled_around_the_first_step_that_it_stands_for(seq_len):
+    axes = replace(TINY, seq_len=seq_len, label_len=1, e_layers=4).encoder_axes()
+    distillers = [Distiller(4).eval() for _ in axes[1:]]
+    x = torch.randn(1, seq_len, 4, generator=torch.Generator().manual_seed(0))
+    for step in range(seq_len):
+        moved, before = x.clone(), x
+        moved[:, step] += 10
+        for axis, distiller in zip(axes[1:], distillers, strict=True):
+            moved, before = distiller(moved), distiller(before)
+            changed = (moved != before).any(-1).flatten().nonzero().flatten()
+            # a convolution and a pooling of width 3 each: two positions of the layer below on either side
+            around = torch.tensor(axis.first_steps())[changed]
+            away = (around - step).abs()
+            assert torch.minimum(away, seq_len - away).max() <= 2 * (axis.stride - 1)
+            (stands,) = ((axis.first_steps() <= step) & (step <= axis.last_steps())).nonzero()
+            assert len(stands) == 1
+
+
+def test_with_mix_a_query_s_context_goes_on_where_the_spec_says():
+    config = replace(TINY, mix=True, attention="full")
+    (spec,) = (each for each in config.attention_specs() if each.kind == "decoder")
+    assert spec.mixed
+    length, heads = len(spec.rows), spec.n_heads
+    # what head h gathers for row i: a number of its own
+    context = torch.arange(heads * length).view(1, heads, length, 1).expand(-1, -1, -1, config.d_model // heads)
+    after = context.reshape(1, length, config.d_model)
+    for head in range(heads):
+        for row in range(length):
+            assert (head * length + row) in after[0, (head * length + row) // heads]
+    assert not any(each.mixed for each in replace(config, mix=False).attention_specs())
 
 
 @torch.no_grad()

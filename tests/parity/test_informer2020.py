@@ -45,4 +45,4 @@ def test_gives_the_reference_outputs_and_encoder_maps(name):
 
     np.testing.assert_allclose(output[:, -24:], arrays["y"], atol=1e-5)
     for index, layer_map in enumerate(maps):
-        np.testing.assert_allclose(layer_map, arrays[f"encoder_attention/{index}"], atol=1e-5)
+        np.testing.assert_allclose(layer_map.weights, arrays[f"encoder_attention/{index}"], atol=1e-5)

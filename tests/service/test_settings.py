@@ -18,6 +18,7 @@ VARIABLES = {
     "MAX_FILL_SHARE": "0.5",
     "MAX_HORIZON_FACTOR": "4",
     "MAX_BACKTEST_ORIGINS": "100",
+    "MAX_ATTENTION_VALUES": "500",
     "KEEP_ALIVE_S": "30",
     "LOG_LEVEL": "debug",
 }
@@ -31,6 +32,7 @@ READ = {
     "max_fill_share": 0.5,
     "max_horizon_factor": 4,
     "max_backtest_origins": 100,
+    "max_attention_values": 500,
     "keep_alive_s": 30,
     "log_level": "debug",
 }

@@ -99,6 +99,30 @@ def test_served_forecasts_are_the_torch_models(table, trained, url):
     assert answer["forecasts"][1]["timestamps"] == [stamp.isoformat() for stamp in after]
 
 
+def test_served_maps_are_the_torch_model_s(table, trained, url):
+    run = load_run(trained / "run")
+    windows = load_data(table, run.recipe, run.spec).units["test"]
+    history, calendar, _ = windows.batch(torch.tensor([40]))
+    with torch.no_grad():
+        scaled = torch.from_numpy(run.spec.scaler.scale(history.numpy())).float()
+        _, maps = run.model.explain(scaled, calendar)
+    times = pd.to_datetime(pd.read_csv(table)["date"])[900 - run.spec.seq_len + 40 :][: run.spec.seq_len]
+    values = dict(zip(run.spec.columns, history[0].T.tolist(), strict=True))
+    series = {"timestamps": [stamp.isoformat() for stamp in times], "values": values}
+    answer = post(f"{url}/forecast", {"model": "slice", "series": [series], "attention": True})
+    told = answer["forecasts"][0]["attention"]
+    specs = run.recipe.model.attention_specs()
+    assert [(each["kind"], each["layer"]) for each in told] == [(spec.kind, spec.layer) for spec in specs]
+    for each, (weights, selected) in zip(told, maps, strict=True):
+        for head in each["heads"]:
+            chosen = selected[0, head["head"]]
+            assert head["selected"] == chosen.tolist()
+            came = np.array(head["weights"], np.float64)
+            np.testing.assert_allclose(came[chosen], weights[0, head["head"]][chosen], atol=1e-4)
+            assert np.isnan(came[~chosen]).all()
+    assert [np.mean(told[0]["heads"][0]["selected"]), np.mean(told[3]["heads"][0]["selected"])] == [25 / 96, 1]
+
+
 def post(url: str, body: dict) -> dict:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request) as answer:

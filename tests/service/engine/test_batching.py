@@ -17,7 +17,7 @@ class Doubling:
         self._seconds = seconds
         self._lock = threading.Lock()
 
-    def run(self, inputs):
+    def run(self, inputs, names=None):
         with self._lock:
             self.jobs.append(inputs["x"].tolist())
         time.sleep(self._seconds * (len(self.jobs) % 3))  # so that jobs do not end in the order that they began

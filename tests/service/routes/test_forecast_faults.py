@@ -218,10 +218,10 @@ FAULTS = {
     "a horizon is a fraction": [("/horizon", 1.5), {"/horizon": "Input should be a valid integer; came 1.5"}],
     "a horizon is true": [("/horizon", True), {"/horizon": "Input should be a valid integer; came True"}],
     "levels are none that the model knows": [
-        ("/levels", [80, 10**100]),
+        ("/levels", [81, 80, 10**100]),
         {
-            "/levels/0": "expected one of none, for this model, came 80",
-            "/levels/1": f"expected one of none, for this model, came 1{'0' * 56}...",
+            "/levels/0": "expected one of 50, 80, 90, 95, came 81",
+            "/levels/2": f"expected one of 50, 80, 90, 95, came 1{'0' * 56}...",
         },
     ],
     "levels are no numbers": [

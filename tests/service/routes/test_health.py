@@ -5,6 +5,8 @@ import io
 import numpy as np
 import pytest
 
+from contract.manifest import FORMAT
+
 
 @pytest.fixture
 def readiness(serving):
@@ -63,7 +65,7 @@ def manifest_as_list(path, **_):
 
 
 def newer_format(path, edit_manifest, **_):
-    edit_manifest(path, lambda manifest: manifest.update(format=2, lanes=3))
+    edit_manifest(path, lambda manifest: manifest.update(format=FORMAT + 1, lanes=3))
 
 
 def other_name(path, edit_manifest, **_):
@@ -148,7 +150,7 @@ BROKEN = {
     manifest_as_folder: "UnusableFile: manifest.json cannot be read: ",
     manifest_of_words: "FaultyManifest: expected JSON: ",
     manifest_as_list: "FaultyManifest: expected a table of fields, came []",
-    newer_format: "NewerFormat: format 2, but this seqcast reads up to 1: upgrade seqcast",
+    newer_format: f"NewerFormat: format {FORMAT + 1}, but this seqcast reads up to {FORMAT}: upgrade seqcast",
     other_name: "FaultyManifest: expected daily/1 as in its path, came weekly/1",
     no_columns: "FaultyManifest: /forecast/columns: required, but missing",
     other_graph: "FaultyManifest: expected a graph forecast such as ",
