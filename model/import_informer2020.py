@@ -5,10 +5,7 @@ Theirs is a state dict; how it was configured stands in the name of its folder a
 
 import hashlib
 import json
-import pickle
 import re
-import struct
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
@@ -24,6 +21,7 @@ from contract.errors import Fault, FaultyTable, UnknownCheckpoint
 from model.config import DataConfig, parse_recipe
 from model.export import export_forecast
 from model.forecasting import ForecastData, forecast_spec
+from model.foreign import count_layers, mismatches, read_checkpoint, state_dict
 from model.informer import InformerConfig
 from model.informer2020 import convert_weights
 from model.preprocessing import Table, read_table
@@ -51,17 +49,6 @@ _SUPPORTED = {
 _UNTOLD_BY_WEIGHTS = ("seq_len", "label_len", "pred_len", "n_heads", "factor", "attn", "mix")
 # later versions of theirs, and what descends from it, have no such bias
 _OPTIONAL = ("encoder_embedding.value.bias", "decoder_embedding.value.bias")
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    AssertionError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +72,7 @@ def import_informer2020(checkpoint: Path, table_path: Path, bundles: Path, wishe
 
     Raises UnknownCheckpoint, FaultyTable, FaultyRecipe or ExportRefused.
     """
-    state = read_state(checkpoint)
+    state = state_dict(read_checkpoint(checkpoint), checkpoint)
     folder = checkpoint.resolve().parent.name
     settings = {**folder_settings(folder), **wishes.settings}
     _refuse_unsupported(settings, state)
@@ -105,21 +92,6 @@ def import_informer2020(checkpoint: Path, table_path: Path, bundles: Path, wishe
         f"{checkpoint.name} (sha256 {hashlib.sha256(checkpoint.read_bytes()).hexdigest()})",
     }
     return export_forecast(recipe, spec, model.eval(), ForecastData.of(table, recipe, spec), provenance, bundles)
-
-
-def read_state(checkpoint: Path) -> dict[str, Tensor]:
-    """Raises UnknownCheckpoint if the file holds anything but named tensors."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of what it is about to refuse
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UnknownCheckpoint(f"cannot read {checkpoint}: {error.strerror or error}") from error
-    except _UNREADABLE as error:  # torch's own words advise to trust the file
-        raise UnknownCheckpoint(f"{checkpoint} is no whole state dict, or holds more than tensors") from error
-    if not isinstance(state, Mapping) or not all(isinstance(weight, Tensor) for weight in state.values()):
-        raise UnknownCheckpoint(f"{checkpoint} holds no state dict: expected a tensor to each name")
-    # torch.nn.DataParallel puts itself before each name
-    return {str(name).removeprefix("module."): weight for name, weight in state.items()}
 
 
 def folder_settings(folder: str) -> dict[str, Any]:
@@ -156,19 +128,13 @@ def configured(settings: Mapping[str, Any], weights: Mapping[str, Tensor]) -> tu
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Raises UnknownCheckpoint, naming every weight that is missing, over or of another shape."""
-    expected = {name: weight for name, weight in model.state_dict().items() if not name.endswith("sample_counts")}
-    optional = {name: torch.zeros_like(expected[name]) for name in _OPTIONAL}
-    weights = {**optional, **weights}
-    wrong = [f"{name} is missing" for name in expected if name not in weights]
-    wrong += [f"{name} is not one of this model's" for name in weights if name not in expected]
-    wrong += [
-        f"{name}: expected shape {tuple(weight.shape)}, came {tuple(weights[name].shape)}"
-        for name, weight in expected.items()
-        if name in weights and weights[name].shape != weight.shape
-    ]
+    own = model.state_dict()
+    drawn = {name: own[name] for name in own if name.endswith("sample_counts")}
+    weights = {**drawn, **{name: torch.zeros_like(own[name]) for name in _OPTIONAL}, **weights}
+    wrong = mismatches(model, weights)
     if wrong:
         raise UnknownCheckpoint("; ".join(wrong))
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict(weights)
 
 
 def _refuse_unsupported(settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
@@ -195,18 +161,14 @@ def _measured(weights: Mapping[str, Tensor]) -> dict[str, Any]:
             "features": weights["encoder_embedding.calendar.weight"].shape[1],
             "d_model": d_model,
             "d_ff": weights["encoder.0.feed_forward.0.weight"].shape[0],
-            "e_layers": _layers("encoder", weights),
-            "d_layers": _layers("decoder", weights),
+            "e_layers": count_layers("encoder", weights),
+            "d_layers": count_layers("decoder", weights),
         }
     except (KeyError, ValueError, IndexError) as error:
         raise UnknownCheckpoint(f"expected the weights of an Informer, came {', '.join(weights) or 'none'}") from error
     if measured["e_layers"] > 1:
-        measured["distil"] = _layers("distillers", weights) > 0
+        measured["distil"] = count_layers("distillers", weights) > 0
     return measured
-
-
-def _layers(stack: str, weights: Mapping[str, Tensor]) -> int:
-    return len({name.split(".")[1] for name in weights if re.match(rf"{stack}\.\d+\.", name)})
 
 
 def _in_weights_order(table: Table, data: str | None, target: str | None) -> Table:

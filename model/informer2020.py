@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from contract.errors import UnknownCheckpoint
+from model.foreign import rename
 
-# Their name -> ours, in the order tried. What matches none is refused, except for the skipped.
+# what matches none is refused, except for the skipped
 _RENAMES = (
     (r"(enc|dec)_embedding\.value_embedding\.tokenConv\.", r"\1oder_embedding.value."),
     (r"(enc|dec)_embedding\.temporal_embedding\.embed\.", r"\1oder_embedding.calendar."),
@@ -42,25 +42,9 @@ def convert_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises UnknownCheckpoint, naming every weight that is not an Informer's.
     """
-    converted: dict[str, Tensor] = {}
-    unknown: list[str] = []
-    for theirs, weight in state.items():
-        if _SKIPPED.fullmatch(theirs):
-            continue
-        ours = _renamed(theirs)
-        if ours is None:
-            unknown.append(theirs)
-        else:
-            # their feed-forward is a convolution of width 1: (out, in, 1) -> (out, in)
-            converted[ours] = weight.squeeze(-1) if "feed_forward" in ours and weight.dim() == 3 else weight
-    if unknown:
-        raise UnknownCheckpoint(f"expected the weights of an Informer, came also {', '.join(unknown)}")
-    return converted
-
-
-def _renamed(theirs: str) -> str | None:
-    for pattern, ours in _RENAMES:
-        match = re.match(pattern, theirs)
-        if match:
-            return match.expand(ours) + theirs[match.end() :]
-    return None
+    theirs = {name: weight for name, weight in state.items() if not _SKIPPED.fullmatch(name)}
+    return {
+        # their feed-forward is a convolution of width 1: (out, in, 1) -> (out, in)
+        name: weight.squeeze(-1) if "feed_forward" in name and weight.dim() == 3 else weight
+        for name, weight in rename(theirs, _RENAMES, "an Informer").items()
+    }
