@@ -1,5 +1,6 @@
 """Checkpoints that other implementations saved: read without running them, renamed, and measured against a model."""
 
+import json
 import pickle
 import re
 import struct
@@ -73,6 +74,19 @@ def mismatches(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
         if name in weights and weights[name].shape != weight.shape
     ]
     return wrong
+
+
+def recipe_text(remark: str, head: Mapping[str, Any], **tables: Mapping[str, Any]) -> str:
+    """A recipe in TOML, for what was not trained by one."""
+    lines = [f"# {remark}", *_toml(head)]
+    for name, fields in tables.items():
+        lines += [f"\n[{name}]", *_toml(fields)]
+    return "\n".join([*lines, ""])
+
+
+def _toml(fields: Mapping[str, Any]) -> list[str]:
+    # JSON's strings, numbers, booleans and arrays are TOML's
+    return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
 
 
 def _renamed(theirs: str, renames: Renames) -> str | None:

@@ -4,7 +4,6 @@ Theirs is a state dict; how it was configured stands in the name of its folder a
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +20,7 @@ from contract.errors import Fault, FaultyTable, UnknownCheckpoint
 from model.config import DataConfig, parse_recipe
 from model.export import export_forecast
 from model.forecasting import ForecastData, forecast_spec
-from model.foreign import count_layers, mismatches, read_checkpoint, state_dict
+from model.foreign import count_layers, mismatches, read_checkpoint, recipe_text, state_dict
 from model.informer import InformerConfig
 from model.informer2020 import convert_weights
 from model.preprocessing import Table, read_table
@@ -214,22 +213,8 @@ def _recipe_text(
         "seed": wishes.seed,
         "architecture": "informer",
     }
-    return "\n".join(
-        [
-            "# Imported from zhouhaoyi/Informer2020; the seed draws the key samples alone.",
-            *_toml(head),
-            "\n[data]",
-            *_toml(data),
-            "\n[model]",
-            *_toml(asdict(config)),
-            "",
-        ]
-    )
-
-
-def _toml(fields: Mapping[str, Any]) -> list[str]:
-    # JSON's strings, numbers, booleans and arrays are TOML's
-    return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
+    remark = "Imported from zhouhaoyi/Informer2020; the seed draws the key samples alone."
+    return recipe_text(remark, head, data=data, model=asdict(config))
 
 
 def _number(text: str) -> int | str:
