@@ -117,12 +117,15 @@ def first_translations(pairs: Pairs) -> Pairs:
 
 
 def fit_tokenizers(pairs: Pairs, config: PairsConfig) -> dict[str, bytes]:
-    """Files of one tokenizer for both sides, or of the source's and the target's; each sentence counts once."""
-    sources, targets = dict.fromkeys(pairs.sources), dict.fromkeys(pairs.targets)
+    """Files of one tokenizer for both sides, or of the source's and the target's.
+
+    A source with several translations counts once.
+    """
+    sources = list(dict.fromkeys(pairs.sources))
     if config.shared:
-        return {"tokenizer.json": fit_tokenizer([*sources, *targets], config)}
-    files = {"source-tokenizer.json": sources, "target-tokenizer.json": targets}
-    return {file: fit_tokenizer(list(texts), config) for file, texts in files.items()}
+        return {"tokenizer.json": fit_tokenizer([*sources, *pairs.targets], config)}
+    files = {"source-tokenizer.json": sources, "target-tokenizer.json": pairs.targets}
+    return {file: fit_tokenizer(texts, config) for file, texts in files.items()}
 
 
 def fit_tokenizer(texts: Sequence[str], config: PairsConfig) -> bytes:
