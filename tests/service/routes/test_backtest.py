@@ -10,36 +10,9 @@ from hypothesis import strategies as st
 
 from contract.bundle import read_bundle
 
-TINY = Path(__file__).parents[2] / "bundles"
 SHIPPED = Path(__file__).parents[3] / "bundles"
 LEVELS = {"50": 0.1, "80": 0.3}
 ETTH1 = Path(__file__).parents[4] / "shared" / "data" / "etth1.csv"
-
-
-@pytest.fixture(scope="session")
-def backtest(client):
-    """backtest(body) -> the answer's JSON, which must be a success."""
-
-    def backtest(body, to=client):
-        answer = to.post("/backtest", content=json.dumps(body))
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    return backtest
-
-
-@pytest.fixture
-def faults(client):
-    """faults(body, **parameters) -> pointer: message of a refusal; a `body` of bytes is CSV."""
-
-    def faults(body, status=422, to=client, **parameters):
-        kind = {"content-type": "text/csv"} if isinstance(body, bytes) else {}
-        content = body if isinstance(body, bytes) else json.dumps(body)
-        answer = to.post("/backtest", content=content, headers=kind, params=parameters)
-        assert answer.status_code == status, answer.text
-        return {fault["pointer"]: fault["message"] for fault in answer.json()["errors"]}
-
-    return faults
 
 
 @pytest.fixture
@@ -52,33 +25,12 @@ def measured(serving, bundles, edit_manifest):
     return serving(folder)
 
 
-def cut(series, rows):
-    """The first `rows` of a series."""
-    values = {name: column[:rows] for name, column in series["values"].items()}
-    return {"timestamps": series["timestamps"][:rows], "values": values}
-
-
 def matrix(series):
     return np.array([*series["values"].values()], float).T
 
 
-def as_csv(series):
-    lines = [",".join(["timestamp", *series["values"]])]
-    for stamp, *cells in zip(series["timestamps"], *series["values"].values(), strict=True):
-        lines.append(",".join([str(stamp), *("" if cell is None else repr(cell) for cell in cells)]))
-    return "\n".join(lines).encode()
-
-
-def holed(series, *holes):
-    """A copy with nulls at (column, row)."""
-    values = {name: [*column] for name, column in series["values"].items()}
-    for name, row in holes:
-        values[name][row] = None
-    return {**series, "values": values}
-
-
 @pytest.mark.parametrize("holes", [(), [("sold", row) for row in (10, 60, 61, 170, 183, 199)]])
-def test_is_what_forecasts_from_each_origin_and_the_truth_make(measured, backtest, series, bundle, holes):
+def test_is_what_forecasts_from_each_origin_and_the_truth_make(measured, backtest, series, bundle, holes, cut, holed):
     """The daily model, 28 days to 7, on 200 days: those from the 160th on are forecast."""
     table, fill = holed(series("daily", 200), *holes), "seasonal" if holes else "error"
     answer = backtest({"model": "daily", "series": [table], "fill": fill}, measured)
@@ -137,7 +89,7 @@ def test_is_what_forecasts_from_each_origin_and_the_truth_make(measured, backtes
     assert list(answer["scores"]) == ["model", "last value", "last season", "ridge"]
 
 
-def test_no_baseline_sees_what_it_forecasts(backtest, series):
+def test_no_baseline_sees_what_it_forecasts(backtest, series, cut):
     """If the forecast is the same, truths a thousand higher are missed by a thousand and the error, with its sign."""
     table, higher = (cut(series("daily", 200), 167) for _ in range(2))
     for column in higher["values"].values():
@@ -149,7 +101,7 @@ def test_no_baseline_sees_what_it_forecasts(backtest, series):
 
 
 @given(order=st.permutations(range(80)), zone=st.sampled_from(["", "Z", "+05:30", "-11:00"]))
-def test_neither_the_order_of_rows_nor_the_zone_changes_a_score(backtest, series, order, zone):
+def test_neither_the_order_of_rows_nor_the_zone_changes_a_score(backtest, series, order, zone, holed):
     table = holed(series("daily", 80), ("sold", 5), ("sold", 70))
     plain = backtest({"model": "daily", "series": [table], "fill": "interpolate"})
     values = {name: [column[row] for row in order] for name, column in table["values"].items()}
@@ -179,7 +131,7 @@ def test_gaps_are_no_truth_and_origins_behind_large_ones_are_left_out(backtest, 
     assert "20 values of the rows that are forecast are missing, and nowhere counted as truth" in answer["warnings"]
 
 
-def test_what_cannot_be_measured_is_null_and_told(measured, backtest, series):
+def test_what_cannot_be_measured_is_null_and_told(measured, backtest, series, holed):
     table = series("daily", 200)
     flat = [3.0] * 160 + table["values"]["sold"][160:]
     answer = backtest({"model": "daily", "series": [{**table, "values": {**table["values"], "sold": flat}}]})
@@ -261,20 +213,7 @@ def test_says_so_where_the_rows_may_have_been_trained_on(backtest, serving, bund
         assert ("trained on" in answer["summary"]) == ("origins forecast" in (told or ""))
 
 
-def test_long_tables_are_thinned_and_no_hour_of_the_day_is_begun_at_more_often(backtest, faults, serving, series):
-    few = serving(TINY, max_backtest_origins=20)
-    table = series("hourly", 500)
-    request = {"model": "hourly", "series": [table]}
-    answer = backtest(request, few)
-    # 77 origins: 4 is the least stride, 5 the first that goes through all hours
-    assert (answer["origins"]["stride"], answer["origins"]["count"]) == (5, 16)
-    assert backtest({**request, "stride": 4}, few)["origins"]["count"] == 20
-    assert faults({**request, "stride": 3}, to=few) == {
-        "/stride": "expected at least 4, which gives at most 20 origins, came 3"
-    }
-
-
-def test_a_table_in_csv_and_scores_in_csv(measured, backtest, series):
+def test_a_table_in_csv_and_scores_in_csv(measured, backtest, series, as_csv):
     client, table = measured, series("daily", 120)
     answer = backtest({"model": "daily", "series": [table], "stride": 2, "share": 0.3}, client)
     parameters = {"model": "daily", "stride": "2", "share": "0.3"}
@@ -299,58 +238,6 @@ def test_a_table_in_csv_and_scores_in_csv(measured, backtest, series):
     assert found["ridge", "sold", "7"]["width_80"] == ""
 
 
-def test_every_fault_is_listed_at_once(faults, series):
-    table = holed(series("daily", 34), ("sold", 3))
-    body = {"model": "daily", "series": [table], "share": 1.5, "stride": 0, "fill": "guess", "horizon": 3}
-    assert faults(body).keys() == {
-        "/horizon",
-        "/share",
-        "/stride",
-        "/fill",
-        "/series/0/values",
-        "/series/0/values/sold/3",
-    }
-    assert faults({"model": "nope", "series": [table], "stride": "2"}).keys() == {"/model", "/stride"}
-    assert faults({"model": "nope", "series": [table]}, status=404).keys() == {"/model"}
-    assert faults({"model": "daily", "series": [table, table]}).keys() == {"/series"}
-    assert faults({"model": "daily"}).keys() == {"/series"}
-
-
-@pytest.mark.parametrize(
-    ("rows", "fill", "said"),
-    [
-        (34, "error", "expected at least 35 rows, came 34"),
-        (34, "previous", "expected at least 35 rows: 28 to look back on and 7 to forecast; came 34"),
-        (0, "previous", "expected at least 35 rows, came 0"),
-    ],
-)
-def test_too_short_a_table_hears_how_many_rows_are_needed(faults, series, rows, fill, said):
-    body = {"model": "daily", "series": [cut(series("daily", 40), rows)], "fill": fill}
-    assert faults(body)["/series/0/values"].startswith(said)
-
-
-def test_faults_of_a_table_point_into_it(faults, series):
-    table = as_csv(series("daily", 40)).replace(b"2018-06-25T20:00:00", b"2018-06-25T20:30:00")
-    told = faults(table, model="daily", fill="previous", strid="2", share="x")
-    assert told.keys() == {"/strid", "/share", "/rows/3/timestamp"}
-    assert faults(as_csv(series("daily", 34)), model="daily").keys() == {"/rows"}
-
-
-def test_one_row_a_thousand_years_off_costs_no_memory(faults, series):
-    table = series("daily", 40)
-    table = {**table, "timestamps": ["1018-06-22T20:00:00", *table["timestamps"][1:]]}
-    told = faults({"model": "daily", "series": [table], "fill": "previous"})
-    assert told.keys() == {"/series/0/timestamps"}
-    assert "came 40 of 365" in told["/series/0/timestamps"]
-
-
-@pytest.mark.parametrize("large", [1e60, 1e308])
-def test_values_beyond_all_measure_are_refused(faults, series, large):
-    table = series("daily", 40)
-    table = {**table, "values": {**table["values"], "sold": [large, -large] * 20}}
-    assert faults({"model": "daily", "series": [table]}).keys() == {"/series/0/values"}
-
-
 @pytest.mark.parametrize("step", [5e-324, 1e-310, 1e-200, 1e-14])
 def test_a_change_next_to_nothing_is_no_scale(backtest, series, step):
     table = series("daily", 100)
@@ -358,13 +245,6 @@ def test_a_change_next_to_nothing_is_no_scale(backtest, series, step):
     answer = backtest({"model": "daily", "series": [table]})
     assert answer["scores"]["model"]["columns"]["sold"]["mase"] is None
     assert any(warning.startswith("sold: no MASE") for warning in answer["warnings"])
-
-
-def test_a_table_without_a_single_truth_is_refused(faults, series):
-    table = series("daily", 60)
-    empty = holed(table, *((name, row) for row in range(53, 60) for name in table["values"]))
-    told = faults({"model": "daily", "series": [empty], "fill": "previous", "share": 0.01})
-    assert "a truth to compare with, came none" in told["/series/0/values"]
 
 
 def test_backtests_are_counted(client, backtest, series):
