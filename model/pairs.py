@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +69,12 @@ def read_pairs(path: Path) -> tuple[Pairs, str]:
     """The pairs of a UTF-8 file, and its sha256. Raises FaultyTable, which names the first bad lines."""
     try:
         content = path.read_bytes()
-        lines = content.decode("utf-8").splitlines()
+        lines = content.decode("utf-8-sig").split("\n")  # a text may hold what splitlines takes for a line's end
     except OSError as error:
         raise FaultyTable([Fault("", f"cannot read {path}: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         raise FaultyTable([Fault("", f"expected UTF-8: {error}")]) from error
-    cells = [line.split("\t") for line in lines]
+    cells = [line.split("\t") for line in (lines if lines[-1] else lines[:-1])]
     faults = [
         Fault(f"line {number}", f"expected two texts with a tab between, came {len(parts)} columns")
         for number, parts in enumerate(cells, 1)
@@ -93,7 +94,8 @@ def split_pairs(pairs: Pairs, config: PairsConfig, seed: int) -> dict[str, Pairs
     """
     groups: dict[str, list[int]] = {}
     for index, source in enumerate(pairs.sources):
-        groups.setdefault("".join(filter(str.isalnum, source.casefold())), []).append(index)
+        letters = unicodedata.normalize("NFC", source.casefold())
+        groups.setdefault("".join(filter(str.isalnum, letters)), []).append(index)
     n_val, n_test = config.held_back
     if len(groups) <= n_val + n_test:
         message = f"expected over {n_val + n_test} source sentences, as held_back says, came {len(groups)}"
