@@ -20,7 +20,10 @@ def backtest_answer(manifest: Manifest, plan: Plan, results: Results, notes: lis
     """As BacktestResponse describes it, but NaN for null."""
     spec, std = manifest.forecast, np.array(manifest.forecast.scaler.std)
     season, scale = _mase_scale(plan.before, spec.step.season, std)
-    scores = {name: _scores(errors, spec.columns, std, scale) for name, errors in results.errors.items()}
+    scores = {
+        name: _scores(errors, results.coverage.get(name, {}), spec.columns, std, scale)
+        for name, errors in results.errors.items()
+    }
     best = min((name for name in scores if name != "model"), key=lambda name: scores[name]["mse"])
     change = None
     if scores[best]["mse"] > 0:
@@ -52,7 +55,6 @@ def backtest_answer(manifest: Manifest, plan: Plan, results: Results, notes: lis
         "before": {"rows": len(plan.before), "first": before[0], "last": before[1], "season": season},
         "comparison": comparison,
         "scores": scores,
-        "coverage": {level: _coverage(each, spec.columns, std) for level, each in results.coverage.items()},
         "warnings": [*plan.notes, *notes, *_warnings(plan, origins, season, scale, scores["model"]), *_told(*seen)],
     }
 
@@ -66,7 +68,9 @@ def _mase_scale(before: Floats, season: int | None, std: Floats) -> tuple[int, F
     return season, np.where(scale > NEXT_TO_NOTHING * std, scale, np.nan)
 
 
-def _scores(errors: Errors, columns: tuple[str, ...], std: Floats, scale: Floats) -> dict[str, Any]:
+def _scores(
+    errors: Errors, coverage: dict[str, Coverage], columns: tuple[str, ...], std: Floats, scale: Floats
+) -> dict[str, Any]:
     scaled = errors / std
     mae, mase = errors.absolute.by_column(), errors.absolute.by_column() / scale
     known = mase[np.isfinite(mase)]
@@ -90,6 +94,7 @@ def _scores(errors: Errors, columns: tuple[str, ...], std: Floats, scale: Floats
         "columns": {
             column: dict(zip(names, values, strict=True)) for column, values in zip(columns, by_column, strict=True)
         },
+        "coverage": {level: _coverage(each, columns, std) for level, each in coverage.items()},
     }
 
 

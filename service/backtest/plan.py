@@ -62,7 +62,7 @@ def plan_backtest(request: BacktestRequest, spec: ForecastSpec, most_origins: in
     forecast_rows = max(spec.pred_len, round(request.share * len(values)))
     first = max(spec.seq_len, len(values) - forecast_rows)
     every = np.arange(first, len(values) - spec.pred_len + 1)
-    stride = _stride(request.stride, len(every), most_origins, spec.step.season or 1)
+    stride = _stride(request.stride, len(every), most_origins, spec.step.season)
     return Plan(stamps, values, every[::stride], stride, notes)
 
 
@@ -79,13 +79,20 @@ def _laid_out(stamps: Timestamps, values: Floats, spec: ForecastSpec) -> tuple[T
     return Timestamps(times, stamps.zone, stamps.epoch), even, rows.notes
 
 
-def _stride(wanted: int | None, n_origins: int, most: int, season: int) -> int:
+def _stride(wanted: int | None, n_origins: int, most: int, season: int | None) -> int:
     """Raises FaultyRequest if the one wanted gives too many origins."""
+    if wanted is None:
+        return thinning(n_origins, most, season)
     least = ceil(n_origins / most)
-    if wanted is not None and wanted < least:
+    if wanted < least:
         message = f"expected at least {least}, which gives at most {most} origins, came {wanted}"
         raise FaultyRequest([Fault("/stride", message)])
-    stride = wanted or least
-    while wanted is None and gcd(stride, season) > 1:  # else only some hours of the day would be begun at
+    return wanted
+
+
+def thinning(n: int, most: int, season: int | None) -> int:
+    """The smallest stride that leaves at most `most` of `n`, and no part of the season out: no hour of the day."""
+    stride = ceil(n / most)
+    while gcd(stride, season or 1) > 1:
         stride += 1
     return stride

@@ -12,33 +12,32 @@ _WIDTH = 120  # of a line of prose
 def backtest_table(answer: dict[str, Any]) -> bytes:
     """CSV: a row for each forecaster, column and step; an empty column or step stands for all of them.
 
-    `mse` and `mae` are in the column's units, and on scaled values over all columns. Coverage is the model's.
+    `mse`, `mae` and widths are in the column's units, and on scaled values over all columns.
     """
-    levels = answer["coverage"]
+    levels = list(answer["scores"]["model"]["coverage"])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     measured = [f"{what}_{level}" for level in levels for what in ("covered", "width")]
     writer.writerow(["forecaster", "column", "step", "mse", "mae", "mase", "scaled_mse", "scaled_mae", *measured])
     for forecaster, scores in answer["scores"].items():
-        covered = levels if forecaster == "model" else {}
-        writer.writerows(_table_rows(forecaster, "", scores, list(covered.values()), len(levels)))
+        covered = [scores["coverage"].get(level) for level in levels]
+        writer.writerows(_table_rows(forecaster, "", scores, covered))
         for column, each in scores["columns"].items():
-            of_column = [level["columns"][column] for level in covered.values()]
-            writer.writerows(_table_rows(forecaster, column, each, of_column, len(levels)))
+            of_column = [level and level["columns"][column] for level in covered]
+            writer.writerows(_table_rows(forecaster, column, each, of_column))
     return text.getvalue().encode()
 
 
 def _table_rows(
-    forecaster: str, column: str, scores: dict[str, Any], coverage: list[dict[str, Any]], levels: int
+    forecaster: str, column: str, scores: dict[str, Any], coverage: list[dict[str, Any] | None]
 ) -> Iterator[list[Any]]:
-    pad = [None] * (2 * levels - 2 * len(coverage))
-    total = [value for each in coverage for value in (each["share"], each["width"])]
     scaled = [scores.get("scaled_mse", scores["mse"]), scores.get("scaled_mae", scores["mae"])]
-    yield _blank([forecaster, column, None, scores["mse"], scores["mae"], scores["mase"], *scaled, *total, *pad])
+    total = [each and each[name] for each in coverage for name in ("share", "width")]
+    yield _blank([forecaster, column, None, scores["mse"], scores["mae"], scores["mase"], *scaled, *total])
     for step, (mse, mae) in enumerate(zip(scores["mse_by_step"], scores["mae_by_step"], strict=True)):
-        by_step = [each[name][step] for each in coverage for name in ("share_by_step", "width_by_step")]
         scaled = [None, None] if column else [mse, mae]
-        yield _blank([forecaster, column, step + 1, mse, mae, None, *scaled, *by_step, *pad])
+        by_step = [each and each[name][step] for each in coverage for name in ("share_by_step", "width_by_step")]
+        yield _blank([forecaster, column, step + 1, mse, mae, None, *scaled, *by_step])
 
 
 def _blank(cells: list[Any]) -> list[Any]:
@@ -55,6 +54,10 @@ def backtest_report(answer: dict[str, Any]) -> str:
     for step in range(len(scores["model"]["mse_by_step"])):
         cells = [_cell(each["mse_by_step"][step], each["mae_by_step"][step]) for each in scores.values()]
         rows.append((f"step {step + 1}", cells))
+    rows += [
+        (f"{level} % intervals", [_covered(each["coverage"].get(level)) for each in scores.values()])
+        for level in scores["model"]["coverage"]
+    ]
     origins, before = answer["origins"], answer["before"]
     label = max(len(name) for name, _ in rows)
     width = max(len(cell) for _, cells in rows for cell in [*cells, *scores]) + 2
@@ -63,24 +66,27 @@ def backtest_report(answer: dict[str, Any]) -> str:
         "",
         f"An origin every {'row' if origins['stride'] == 1 else str(origins['stride']) + ' rows'}. "
         f"The baselines are fitted on the {before['rows']:,} rows before, {before['first']} to {before['last']}.",
-        f"MSE/MAE/MASE, by column in its units, by step scaled; MASE by the change over {before['season']} rows.",
+        f"MSE/MAE/MASE by column in its units, by step scaled; MASE by the change over {before['season']} rows.",
+        "Of intervals, how many truths they cover and how wide they are, scaled.",
         "",
         f"{'':{label}}" + "".join(f"{name:>{width}}" for name in scores),
         *(f"{name:{label}}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in rows),
         "",
     ]
-    for level, each in answer["coverage"].items():
+    for level, each in scores["model"]["coverage"].items():
         by_column = [column["share"] for column in each["columns"].values()]
-        lines.append(
-            f"{level} % intervals cover {each['share']:.1%}, by step {_range(each['share_by_step'])}, "
-            f"by column {_range(by_column)}; width {each['width']:.3f}, scaled"
-        )
+        by = f"{_range(each['share_by_step'])} by step, {_range(by_column)} by column"
+        lines.append(f"The model's {level} % intervals cover {by}.")
     notes = (textwrap.fill(f"note: {warning}", _WIDTH) for warning in answer["warnings"])
     return "\n".join([*lines, *notes])
 
 
 def _cell(*values: float | None) -> str:
     return "/".join("-" if value is None or value != value else f"{value:.4g}" for value in values)
+
+
+def _covered(coverage: dict[str, Any] | None) -> str:
+    return f"{coverage['share']:.1%}/{coverage['width']:.4g}" if coverage is not None else "-"
 
 
 def _range(shares: list[float]) -> str:

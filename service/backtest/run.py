@@ -16,9 +16,10 @@ from contract.baselines import Baseline, Ridge, naive_baselines
 from contract.calendar_features import calendar_features
 from contract.errors import Fault, FaultyRequest
 from contract.filling import Method, fill_window
+from contract.intervals import Intervals
 from contract.scaler import Scaler
 from contract.scores import Coverage, Errors
-from service.backtest.plan import LARGEST, NEXT_TO_NOTHING, Plan
+from service.backtest.plan import LARGEST, NEXT_TO_NOTHING, Plan, thinning
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle
 
@@ -28,6 +29,8 @@ Integers = NDArray[np.int64]
 _CHUNK, _CHUNK_VALUES = 256, 2**22
 """Origins at a time, and values that they look back on and forecast: what is in memory at once, and how soon a
 client that left is noticed."""
+_FEWEST_CALIBRATED, _MOST_CALIBRATED = 100, 3000
+"""Windows that intervals around the baselines are made from: of fewer, 5 % would be a handful."""
 
 
 @dataclass(slots=True)
@@ -36,7 +39,7 @@ class Results:
 
     origins: list[int] = field(default_factory=list)
     errors: dict[str, Errors] = field(default_factory=dict)
-    coverage: dict[str, Coverage] = field(default_factory=dict)
+    coverage: dict[str, dict[str, Coverage]] = field(default_factory=dict)  # by forecaster, then level
     squares: dict[str, list[float]] = field(default_factory=dict)  # by origin, summed, of scaled values
 
 
@@ -57,6 +60,7 @@ class Runner:
         Raises FaultyRequest if the model gives no finite forecast, or nothing can be compared.
         """
         baselines, notes = await asyncio.to_thread(self._baselines, plan)
+        intervals = await asyncio.to_thread(self._calibrated, plan, baselines)
         calendar = await asyncio.to_thread(calendar_features, plan.stamps.times, self._spec.calendar)
         results = Results()
         values = len(self._spec.columns) * (self._spec.seq_len + self._spec.pred_len)
@@ -73,7 +77,12 @@ class Runner:
             if not np.abs(forecast).max() <= LARGEST:  # NaN too
                 message = "expected values that a finite forecast follows from, came some far beyond any trained on"
                 raise FaultyRequest([Fault("/series/0/values", message)])
-            await asyncio.to_thread(self._add, results, origins, histories, truths, forecast, baselines)
+            results.origins += origins.tolist()
+            forecasts = {"model": forecast}
+            for name, baseline in baselines.items():
+                forecasts[name] = await asyncio.to_thread(baseline, histories)
+            for name, each in forecasts.items():
+                await asyncio.to_thread(self._add, results, name, each - truths, histories, intervals)
         if not results.origins:
             message = "expected an origin with enough values to look back on and a truth to compare with, came none"
             raise FaultyRequest([Fault("/series/0/values", message)])
@@ -81,8 +90,7 @@ class Runner:
 
     def _baselines(self, plan: Plan) -> tuple[dict[str, Baseline], list[str]]:
         baselines = naive_baselines(self._spec)
-        cut = len(plan.before) * 3 // 4
-        train, val = plan.before[:cut], plan.before[max(0, cut - self._spec.seq_len) :]
+        train, val = self._split(plan)
         try:
             ridge = Ridge.fit(train, val, self._scaler(train), self._spec.seq_len, self._spec.pred_len)
         except ValueError:
@@ -90,6 +98,36 @@ class Runner:
             message = f"without ridge: the {len(plan.before)} rows before the first origin have too few runs of {least}"
             return baselines, [f"{message} without a missing value"]
         return {**baselines, "ridge": ridge}, []
+
+    def _split(self, plan: Plan) -> tuple[Floats, Floats]:
+        """The part before: three quarters to fit on, and the last one with what it looks back on."""
+        cut = len(plan.before) * 3 // 4
+        return plan.before[:cut], plan.before[max(0, cut - self._spec.seq_len) :]
+
+    def _calibrated(self, plan: Plan, baselines: dict[str, Baseline]) -> dict[str, Intervals]:
+        """The bundle's intervals, and with them some around each baseline, made as those are: from windows before.
+
+        Of the windows that ridge's penalty is chosen on those without a missing value. None around baselines where
+        they are too few.
+        """
+        if self._intervals is None:
+            return {}
+        seq_len, length = self._spec.seq_len, self._spec.seq_len + self._spec.pred_len
+        rows = self._split(plan)[1]
+        if len(rows) < length + _FEWEST_CALIBRATED - 1:
+            return {"model": self._intervals}
+        windows = sliding_window_view(rows, length, axis=0)
+        stride = thinning(len(windows), _MOST_CALIBRATED, self._spec.step.season)
+        windows = windows[::stride].transpose(0, 2, 1)  # (n, C, L + P) -> (n, L + P, C)
+        windows = windows[np.isfinite(windows).all(axis=(1, 2))]
+        if len(windows) < _FEWEST_CALIBRATED:
+            return {"model": self._intervals}
+        histories, truths = windows[:, :seq_len], windows[:, seq_len:]
+        season = self._intervals.season
+        return {"model": self._intervals} | {
+            name: Intervals.calibrate(baseline(histories) - truths, histories, self._std, season)
+            for name, baseline in baselines.items()
+        }
 
     def _scaler(self, train: Floats) -> Scaler:
         """By the rows without a missing value; columns that hardly vary in them keep the bundle's own spread."""
@@ -118,25 +156,14 @@ class Runner:
         return origins[kept], histories[kept], truths[kept]
 
     def _add(
-        self,
-        results: Results,
-        origins: Integers,
-        histories: Floats,
-        truths: Floats,
-        forecast: Floats,
-        baselines: dict[str, Baseline],
+        self, results: Results, name: str, errors: Floats, histories: Floats, intervals: dict[str, Intervals]
     ) -> None:
-        results.origins += origins.tolist()
-        forecasts = {"model": forecast, **{name: baseline(histories) for name, baseline in baselines.items()}}
-        for name, each in forecasts.items():
-            errors = each - truths
-            sums = Errors.of(errors)
-            results.errors[name] = results.errors[name] + sums if name in results.errors else sums
-            squares = np.nansum(np.square(errors / self._std), axis=(1, 2))
-            results.squares.setdefault(name, []).extend(squares.tolist())
-        if self._intervals is None:
-            return
-        for level in self._intervals.half_widths:
-            half_widths = self._intervals.half_width(level, histories, self._std)
-            measured = Coverage.of(forecast - truths, half_widths)
-            results.coverage[level] = results.coverage[level] + measured if level in results.coverage else measured
+        """`errors` (B, P, C) of the forecaster `name`, in units, NaN where there is no truth."""
+        sums = Errors.of(errors)
+        results.errors[name] = results.errors[name] + sums if name in results.errors else sums
+        squares = np.nansum(np.square(errors / self._std), axis=(1, 2))
+        results.squares.setdefault(name, []).extend(squares.tolist())
+        known = results.coverage.setdefault(name, {})
+        for level in intervals[name].half_widths if name in intervals else ():
+            measured = Coverage.of(errors, intervals[name].half_width(level, histories, self._std))
+            known[level] = known[level] + measured if level in known else measured

@@ -46,6 +46,25 @@ class ColumnScores(BaseModel):
     mae_by_step: list[float | None]
 
 
+class ColumnCoverage(BaseModel):
+    """Of one column; `width` is in its units."""
+
+    share: float | None
+    width: float | None
+    share_by_step: list[float | None]
+    width_by_step: list[float | None]
+
+
+class BacktestCoverage(BaseModel):
+    """How often the truth lay within the intervals of one level; `width` is the mean one, on scaled values."""
+
+    share: float
+    width: float
+    share_by_step: list[float | None]
+    width_by_step: list[float | None]
+    columns: dict[str, ColumnCoverage]
+
+
 class BacktestScores(BaseModel):
     """Of one forecaster, over all columns; `mse` and `mae` are of values scaled by the model's scaler.
 
@@ -59,25 +78,10 @@ class BacktestScores(BaseModel):
     mse_by_step: list[float | None]
     mae_by_step: list[float | None]
     columns: dict[str, ColumnScores]
-
-
-class ColumnCoverage(BaseModel):
-    """Of one column; `width` is in its units."""
-
-    share: float | None
-    width: float | None
-    share_by_step: list[float | None]
-    width_by_step: list[float | None]
-
-
-class BacktestCoverage(BaseModel):
-    """How often the truth lay within the model's intervals of one level; `width` is the mean one, on scaled values."""
-
-    share: float
-    width: float
-    share_by_step: list[float | None]
-    width_by_step: list[float | None]
-    columns: dict[str, ColumnCoverage]
+    coverage: dict[str, BacktestCoverage] = Field(
+        description="By level, in percent: of the bundle's intervals, and of those made in the same way around the "
+        "baselines, from the last quarter of the part before. Empty where the bundle has none, or that is too short"
+    )
 
 
 class BacktestOrigins(BaseModel):
@@ -123,5 +127,4 @@ class BacktestResponse(BaseModel):
     before: PartBefore
     comparison: Comparison
     scores: dict[str, BacktestScores] = Field(description='By forecaster: "model", then the baselines')
-    coverage: dict[str, BacktestCoverage] = Field(description="By level, in percent; empty without intervals")
     warnings: list[str]

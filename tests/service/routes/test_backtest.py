@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.bundle import read_bundle
+from contract.intervals import Intervals
 
 SHIPPED = Path(__file__).parents[3] / "bundles"
 LEVELS = {"50": 0.1, "80": 0.3}
@@ -69,8 +70,8 @@ def test_is_what_forecasts_from_each_origin_and_the_truth_make(measured, backtes
         assert each["scaled_mse"] == pytest.approx(each["mse"] / std[column] ** 2)
         assert each["mase"] == pytest.approx(mase[column], **near)
         assert each["mse_by_step"] == pytest.approx(np.nanmean(errors[..., column] ** 2, axis=0), **near)
-    assert answer["coverage"].keys() == LEVELS.keys()
-    for level, coverage in answer["coverage"].items():
+    assert answer["scores"]["model"]["coverage"].keys() == LEVELS.keys()
+    for level, coverage in answer["scores"]["model"]["coverage"].items():
         bounds = [[[*each["intervals"][level][name].values()] for name in table["values"]] for each in forecasts]
         low, high = np.moveaxis(np.array(bounds), (1, 2, 3), (3, 0, 2))
         inside = np.where(np.isnan(truth), np.nan, (low <= truth) & (truth <= high))
@@ -108,7 +109,7 @@ def test_neither_the_order_of_rows_nor_the_zone_changes_a_score(backtest, series
     stamps = [table["timestamps"][row] + zone for row in order]
     shuffled = {"timestamps": stamps, "values": values}
     answer = backtest({"model": "daily", "series": [shuffled], "fill": "interpolate"})
-    for part in ("scores", "coverage", "comparison"):
+    for part in ("scores", "comparison"):
         assert answer[part] == plain[part]
     assert answer["origins"]["first"] == plain["origins"]["first"] + zone
 
@@ -143,9 +144,28 @@ def test_what_cannot_be_measured_is_null_and_told(measured, backtest, series, ho
     answer = backtest({"model": "daily", "series": [untold], "fill": "previous", "share": 0.065}, measured)
     sold = answer["scores"]["model"]["columns"]["sold"]
     assert (sold["mse"], sold["mase"], sold["mae_by_step"]) == (None, None, [None] * 7)
-    assert answer["coverage"]["80"]["columns"]["sold"]["share"] is None
+    assert answer["scores"]["model"]["coverage"]["80"]["columns"]["sold"]["share"] is None
     assert any(warning.startswith("sold: no scores") for warning in answer["warnings"])
     assert answer["scores"]["model"]["mse"] == answer["scores"]["model"]["columns"]["price"]["scaled_mse"]
+
+
+def test_intervals_around_the_baselines_are_made_from_the_rows_before(measured, backtest, series, bundle, cut):
+    """Of 800 days 640 are before; the last quarter of those, and 28 to look back on, have 154 windows."""
+    table = series("daily", 800)
+    answer = backtest({"model": "daily", "series": [table]}, measured)
+    for name in ("last value", "last season", "ridge"):
+        coverage = answer["scores"][name]["coverage"]
+        assert list(coverage) == ["50", "80", "90", "95"]
+        for level, each in coverage.items():
+            assert each["share"] == pytest.approx(int(level) / 100, abs=0.05)
+    # what follows changes no width at the first origin, nor what was before its fit began
+    first = {"model": "daily", "series": [cut(table, 647)], "share": 0.001}
+    width = backtest(first, measured)["scores"]["last value"]["coverage"]["90"]["columns"]["price"]["width_by_step"]
+    values = matrix(table)
+    windows = np.stack([values[row : row + 35] for row in range(452, 606)])
+    std = np.array(bundle("daily").manifest.forecast.scaler.std)
+    made = Intervals.calibrate(windows[:, 27:28] - windows[:, 28:], windows[:, :28], std, 7)
+    assert width == pytest.approx(2 * made.half_width("90", values[None, 612:640], std)[0, :, 1])
 
 
 def test_a_baseline_without_any_error_is_told_as_such(backtest, series):
@@ -232,10 +252,10 @@ def test_a_table_in_csv_and_scores_in_csv(measured, backtest, series, as_csv):
         assert float(found[forecaster, "", ""]["mse"]) == scores["mse"]
         assert float(found[forecaster, "price", "3"]["mae"]) == scores["columns"]["price"]["mae_by_step"][2]
         assert float(found[forecaster, "price", ""]["mase"]) == scores["columns"]["price"]["mase"]
-    level = answer["coverage"]["80"]
+    level = answer["scores"]["model"]["coverage"]["80"]
     assert float(found["model", "", "7"]["covered_80"]) == level["share_by_step"][6]
     assert float(found["model", "sold", "7"]["width_80"]) == level["columns"]["sold"]["width_by_step"][6]
-    assert found["ridge", "sold", "7"]["width_80"] == ""
+    assert found["ridge", "sold", "7"]["width_80"] == ""  # too few windows to calibrate on
 
 
 @pytest.mark.parametrize("step", [5e-324, 1e-310, 1e-200, 1e-14])
@@ -278,6 +298,8 @@ def test_gives_the_figures_of_evaluate_for_the_same_origins(backtest, serving):
             columns = {column: scores[measure] for column, scores in came["columns"].items()}
             assert columns == pytest.approx(evaluated[f"{measure}_by_column"], **near)
     for level, evaluated in metrics["coverage"].items():
-        assert answer["coverage"][level]["share"] == pytest.approx(evaluated["share"], abs=1e-5)
-        assert answer["coverage"][level]["share_by_step"] == pytest.approx(evaluated["share_by_step"], abs=1e-4)
-        assert answer["coverage"][level]["width"] == pytest.approx(evaluated["width"])
+        coverage = answer["scores"]["model"]["coverage"][level]
+        assert coverage["share"] == pytest.approx(evaluated["share"], abs=1e-5)
+        assert coverage["share_by_step"] == pytest.approx(evaluated["share_by_step"], abs=1e-4)
+        assert coverage["width"] == pytest.approx(evaluated["width"])
+        assert answer["scores"]["last season"]["coverage"][level]["width"] == pytest.approx(evaluated["naive_width"])
