@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
+from contract.errors import Fault, FaultyTable
 from contract.text import SpecialTokens, Vocabulary
 from contract.translation import TranslateSpec
 from model.config import Recipe, TrainingConfig
@@ -118,13 +119,18 @@ class TranslationTask:
         self.train, self.val = (
             Encoded.of(data.splits[name], data.source, data.target, data.spec.max_len) for name in ("train", "val")
         )
+        if not self.train.sources or not self.val.sources:
+            message = (
+                f"expected pairs of up to max_len {data.spec.max_len} tokens to train on and to validate, came none"
+            )
+            raise FaultyTable([Fault("", message)])
         self.scored = first_translations(data.splits["val"]).head(SCORED)
 
     def batches(self, batch_size: int) -> "_Batches":
         """Batches of up to `batch_size` tokens on the longer side, padding included."""
         chosen = torch.randperm(len(self.train.sources))[: self.data.config.epoch_pairs]
-        examples = list(_join(chosen, self.data.config.joined))
-        return _Batches(self, self.train, _by_length(examples, self.train, self.data.spec.max_len, batch_size))
+        examples = list(_join(chosen, self.data.config.joined, self.train, self.data.spec.max_len))
+        return _Batches(self, self.train, _by_length(examples, self.train, batch_size))
 
     def loss(self, model: nn.Module, batch: TextBatch) -> Tensor:
         return self._loss(model, batch, self.label_smoothing)
@@ -134,7 +140,7 @@ class TranslationTask:
         """Loss of all pairs; BLEU, CER and WER of greedy translations of some, to their first translation."""
         total, count = 0.0, 0
         examples = [[index] for index in range(len(self.val.sources))]
-        for batch in _Batches(self, self.val, _by_length(examples, self.val, self.data.spec.max_len, VALIDATED)):
+        for batch in _Batches(self, self.val, _by_length(examples, self.val, VALIDATED)):
             tokens = int((batch.target[:, 1:] != self.data.target.pad).sum())
             total += self._loss(model, batch, 0.0).item() * tokens
             count += tokens
@@ -197,19 +203,26 @@ def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
     return pad_sequence(list(rows), batch_first=True, padding_value=value)
 
 
-def _join(chosen: Tensor, share: float) -> Iterator[list[int]]:
-    """The rows of each example: one pair, or with probability `share` two to four in a row."""
+def _join(chosen: Tensor, share: float, encoded: Encoded, max_len: int) -> Iterator[list[int]]:
+    """The rows of each example: one pair, or with probability `share` two to four in a row, if max_len has room."""
     rows = iter(chosen.tolist())
     for row in rows:
         more = 0 if torch.rand(()).item() >= share else int(torch.randint(1, 4, ()))
-        yield [row, *(following for _, following in zip(range(more), rows, strict=False))]
+        joined = [row, *(following for _, following in zip(range(more), rows, strict=False))]
+        if _length(joined, encoded) <= max_len:
+            yield joined
+        else:
+            yield from ([each] for each in joined)
 
 
-def _by_length(examples: list[list[int]], encoded: Encoded, max_len: int, batch_size: int) -> list[list[list[int]]]:
-    lengths = [
-        max(sum(len(encoded.sources[i]) for i in rows), sum(len(encoded.targets[i]) for i in rows)) for rows in examples
-    ]
-    order = [i for i in torch.randperm(len(examples)).tolist() if lengths[i] <= max_len]
+def _length(rows: list[int], encoded: Encoded) -> int:
+    """Of the longer side, each pair's bos and eos counted."""
+    return max(sum(len(side[row]) for row in rows) for side in (encoded.sources, encoded.targets))
+
+
+def _by_length(examples: list[list[int]], encoded: Encoded, batch_size: int) -> list[list[list[int]]]:
+    lengths = [_length(rows, encoded) for rows in examples]
+    order = torch.randperm(len(examples)).tolist()
     mean = sum(lengths) / len(lengths)
     pool = max(1, int(POOL * batch_size / mean))
     batches = []

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from contract.errors import FaultyRecipe, FaultyTable
@@ -32,7 +33,8 @@ class Scripted:
 
     def validate(self, model):
         assert not model.training
-        return Validation(next(self.validation))
+        validation = next(self.validation)
+        return validation if isinstance(validation, Validation) else Validation(validation)
 
 
 def trainer(run, validation, **config):
@@ -78,9 +80,59 @@ def test_a_checkpoint_holds_all_that_decides_what_follows(tmp_path):
     assert state["optimizer"]["state"][0]["step"] == 4
 
 
-def test_leaves_events_for_tensorboard(tmp_path):
-    trainer(tmp_path, [1], epochs=1).fit()
-    assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
+def rates_of(run, **config):
+    """The learning rate of each of three epochs' four steps, or of those that a run in `run` has left."""
+    each = trainer(run, [1, 1, 1], epochs=3, learning_rate=0.1, **config)
+    if (run / LAST).exists():
+        each.resume()
+    rates = []
+    each.optimizer.register_step_post_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    each.fit()
+    return rates
+
+
+def test_warms_up_and_falls_by_the_inverse_root(tmp_path):
+    rates = rates_of(tmp_path, warmup=5, lr_decay=1.0)
+    rising = [0.1 * step / 5 for step in range(1, 6)]
+    assert rates == pytest.approx([*rising, *(0.1 * (5 / step) ** 0.5 for step in range(6, 13))])
+
+
+def test_without_warm_up_the_rate_falls_by_epoch(tmp_path):
+    assert rates_of(tmp_path, lr_decay=0.5) == pytest.approx([0.1] * 4 + [0.05] * 4 + [0.025] * 4)
+
+
+def test_warm_up_goes_on_where_a_run_was_left(tmp_path):
+    unbroken = rates_of(tmp_path / "unbroken", warmup=5, lr_decay=1.0)
+    trainer(tmp_path / "cut", [1], epochs=1, learning_rate=0.1, warmup=5, lr_decay=1.0).fit()
+    assert rates_of(tmp_path / "cut", warmup=5, lr_decay=1.0) == unbroken[4:]
+
+
+def test_tensorboard_has_losses_rate_figures_and_samples(tmp_path):
+    validation = [Validation(2.0, {"BLEU": 10.0}, "- a cat"), Validation(1.0, {"BLEU": 20.0}, "- a dog")]
+    config = TrainingConfig(epochs=2, learning_rate=0.1, lr_decay=0.5)
+    Trainer(nn.Linear(2, 1), Scripted(validation), config, tmp_path, CPU).fit()
+    board = events(tmp_path / "tensorboard")
+    assert [(event.step, event.value) for event in board.Scalars("BLEU")] == [(1, 10), (2, 20)]
+    assert [event.value for event in board.Scalars("learning_rate")] == pytest.approx([0.1, 0.05])
+    samples = board.Tensors("samples/text_summary")
+    assert [event.tensor_proto.string_val[0] for event in samples] == [b"- a cat", b"- a dog"]
+    losses = events(tmp_path / "tensorboard" / "loss_validation")
+    assert [event.value for event in losses.Scalars("loss")] == [2, 1]
+
+
+def test_the_terminal_shows_figures(tmp_path, capsys):
+    Trainer(
+        nn.Linear(2, 1), Scripted([Validation(2.0, {"BLEU": 12.345})]), TrainingConfig(epochs=1), tmp_path, CPU
+    ).fit()
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("epoch 1: train ")
+    assert line.endswith("validation 2.0000  BLEU 12.35  best")
+
+
+def events(folder):
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return accumulator
 
 
 def test_a_kill_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
@@ -145,7 +197,7 @@ def test_no_resuming_with_another_recipe(trained, recipe, csv):
 
 def test_no_resuming_with_another_table(trained, recipe, tmp_path, make_table, write_csv):
     other = write_csv(tmp_path / "other.csv", make_table(400, columns=("load", "temp", "meter")))
-    with pytest.raises(FaultyTable, match=r"cannot resume with another table: expected sha256 \w{64}, came \w{64}"):
+    with pytest.raises(FaultyTable, match=r"cannot resume with other data: expected sha256 \w{64}, came \w{64}"):
         train(recipe, other, trained, resume=True)
 
 
