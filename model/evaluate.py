@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contract import scores
+from contract.attention import AttentionSpec
 from contract.baselines import Baseline, Ridge, naive_baselines
 from contract.intervals import Intervals
 from contract.manifest import ForecastSpec
@@ -17,6 +18,19 @@ from model.windows import Windows
 
 Floats = NDArray[np.float64]
 Forecaster = Callable[[Tensor, Tensor], Tensor]  # history and calendar in units -> forecast in units
+Outputs = Callable[[Tensor, Tensor], dict[str, Tensor]]  # the same -> a graph's outputs by name
+
+
+@dataclass(frozen=True, slots=True)
+class Attentive:
+    """A forecaster, and the outputs of its attention graph, which are described by `attention`."""
+
+    forecaster: Forecaster
+    outputs: Outputs
+    attention: tuple[AttentionSpec, ...]
+
+    def __call__(self, history: Tensor, calendar: Tensor) -> Tensor:
+        return self.forecaster(history, calendar)
 
 
 @dataclass(frozen=True, slots=True)

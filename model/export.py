@@ -3,7 +3,7 @@
 import io
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,9 @@ from contract.records import encode
 from model.architectures import ARCHITECTURES
 from model.card import forecast_card
 from model.config import Recipe
-from model.evaluate import Forecaster, calibrate, evaluate
+from model.evaluate import Forecaster, Outputs, calibrate, evaluate
 from model.forecasting import AttentionGraph, ForecastData, ForecastGraph
 from model.windows import Windows
-
-Outputs = Callable[[Tensor, Tensor], dict[str, Tensor]]  # history and calendar in units -> a graph's outputs by name
 
 TOLERANCE = 1e-4  # of a column's standard deviation, and of attention weights
 NEAR_TIES = 1e-3  # share of queries that may be selected by one alone: rounding decides between two of one sparsity
@@ -138,6 +136,17 @@ def onnx_outputs(content: bytes) -> Outputs:
     return outputs
 
 
+def torch_outputs(graph: AttentionGraph, spec: ForecastSpec, attention: Sequence[AttentionSpec]) -> Outputs:
+    """torch on a graph."""
+    names = [output.name for output in spec.graph("", attention).outputs]
+
+    def outputs(history: Tensor, calendar: Tensor) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return dict(zip(names, graph(history, calendar), strict=True))
+
+    return outputs
+
+
 def golden_vectors(graphs: Sequence[Outputs], spec: ForecastSpec, seed: int) -> bytes:
     """golden.npz: made-up histories with the columns' own mean and spread, and what the graphs make of them.
 
@@ -184,10 +193,7 @@ def _check_attention(
     history, calendar = _checked(windows)
     came = outputs(history, calendar)
     _check_forecast(forecaster(history, calendar), came["forecast"], spec)
-    with torch.no_grad():
-        _, *tensors = graph(history, calendar)
-    names = [output.name for output in spec.graph("", attention).outputs[1:]]
-    expected = dict(zip(names, tensors, strict=True))
+    expected = torch_outputs(graph, spec, attention)(history, calendar)
     otherwise = {each.selected: came[each.selected] != expected[each.selected] for each in attention}
     wrong = [name for name, flags in otherwise.items() if flags.float().mean() > NEAR_TIES]
     # a query selected otherwise changes what comes after it

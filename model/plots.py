@@ -1,7 +1,7 @@
-"""Pictures of an evaluation: forecasts against the truth, errors and coverage by step.
+"""Pictures of an evaluation: forecasts against the truth, errors and coverage by step, attention.
 
 Each is a function that gives a Figure; `draw` writes them. Colours are those of Okabe and Ito (2008), which people who
-see no red or no green tell apart. N windows, L rows of context, P steps, C columns.
+see no red or no green tell apart. N windows, L rows of context, P steps, C columns, H heads.
 """
 
 from collections.abc import Mapping
@@ -11,17 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from contract.attention import AttentionSpec
 from contract.frequency import Frequency, Times
 from contract.intervals import Intervals
 from contract.manifest import ForecastSpec
-from model.evaluate import Evaluation, Forecaster, Scores, forecast_errors
+from model.evaluate import Attentive, Evaluation, Forecaster, Scores, forecast_errors
 from model.forecasting import ForecastData
+from model.windows import Windows
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +35,7 @@ TRUTH = "#333333"
 _BANDS = {"95": "#D3E5F1", "80": "#A3CAE4"}
 _FORECASTERS = (BLUE, ORANGE, GREEN, VERMILION)
 _MARKERS = "osD^"
+_HATCHED = {"facecolor": "#F2F2F2", "edgecolor": "#BBBBBB", "hatch": "////"}
 _DPI = 120
 _UNITS = {"s": "second", "min": "minute", "h": "hour", "D": "day", "B": "business day", "W": "week", "M": "month"}
 _PERCENTILES = (10, 50, 90)
@@ -38,8 +44,9 @@ _PERCENTILES = (10, 50, 90)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window of a split, and what a model made of it."""
+    """The window of a split from its row `start` on, and what a model made of it."""
 
+    start: int
     title: str
     times: Times  # (L + P,)
     truth: Floats  # (L + P, C), in units
@@ -57,8 +64,11 @@ def draw(
 ) -> list[Path]:
     """Write every picture of `evaluation` into `folder` as PNG, over those of that name; return their paths."""
     figures = {"error_by_step": error_by_step(evaluation, spec), "coverage_by_step": coverage_by_step(evaluation, spec)}
-    for percentile, window in windows_by_error(forecaster, data, spec, intervals, evaluation.split).items():
+    windows = windows_by_error(forecaster, data, spec, intervals, evaluation.split)
+    for percentile, window in windows.items():
         figures[f"forecast_p{percentile}"] = forecast_against_truth(window, spec)
+    if isinstance(forecaster, Attentive):
+        figures |= _attention_of(forecaster, windows[50], data.units[evaluation.split], spec)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, figure in figures.items():
@@ -80,6 +90,7 @@ def windows_by_error(
         start = int(order[round((len(order) - 1) * percentile / 100)])
         history, _, future = (part.numpy() for part in windows.batch(torch.tensor([start])))
         shown[percentile] = Window(
+            start,
             f"At percentile {percentile} of the errors of {len(order):,} {split} windows: "
             f"MSE {mse[start]:.3g} on scaled values",
             data.times[split][start : start + spec.seq_len + spec.pred_len],
@@ -118,6 +129,57 @@ def forecast_against_truth(window: Window, spec: ForecastSpec) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(4))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def _attention_of(forecaster: Attentive, window: Window, windows: Windows, spec: ForecastSpec) -> dict[str, Figure]:
+    history, calendar, _ = windows.batch(torch.tensor([window.start]))
+    outputs = {name: output[0].numpy() for name, output in forecaster.outputs(history, calendar).items()}
+    return {
+        f"attention_{each.weights}": attention_maps(
+            each, outputs[each.weights], outputs[each.selected], window.times, spec
+        )
+        for each in forecaster.attention
+    }
+
+
+def attention_maps(
+    attention: AttentionSpec,
+    weights: NDArray[np.float32],
+    selected: NDArray[np.bool],
+    times: Times,
+    spec: ForecastSpec,
+) -> Figure:
+    """A panel for each head: `weights` (H, rows, columns), hatched where a query was not `selected`, (H, rows).
+
+    `times` (L + P,) are those of the window; a position is as wide as the steps that it stands for.
+    """
+    title = f"Attention, {attention.kind} {attention.layer}: each row's step looked at the columns' steps"
+    if attention.mixed:
+        title += "\nwhat it saw then went on at other rows (mix)"
+    figure, panels = _panels(attention.n_heads, title, width=5, height=4.4)
+    ends = date2num(np.append(times, spec.step.following(times, 1)))
+    rows, columns = (ends[[*axis.first_steps(), axis.stop]] for axis in (attention.rows, attention.columns))
+    chosen = np.where(selected[..., None], weights, np.nan)
+    for head, axes in enumerate(panels):
+        axes.patch.set(**_HATCHED)
+        drawn = axes.pcolormesh(columns, rows, chosen[head], cmap="viridis", vmin=0, vmax=np.nanmax(chosen))
+        for line, axis in ((axes.axhline, attention.rows), (axes.axvline, attention.columns)):
+            if axis.start < spec.seq_len < axis.stop:
+                line(ends[spec.seq_len], color=VERMILION, lw=1, ls=":")
+        axes.invert_yaxis()
+        for axis in (axes.xaxis, axes.yaxis):
+            locator = AutoDateLocator(minticks=3, maxticks=6)
+            axis.set_major_locator(locator)
+            axis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.set_title(f"head {head}: {selected[head].sum()} of {len(selected[head])} queries", fontsize=10, loc="left")
+    figure.colorbar(drawn, ax=panels, label="weight", shrink=0.6)
+    notes: list[Artist] = []
+    if not selected.all():
+        notes.append(Patch(**_HATCHED, label="query not selected: no weights"))
+    if attention.rows.stop > spec.seq_len:
+        notes.append(Line2D([], [], color=VERMILION, lw=1, ls=":", label="the forecast begins"))
+    figure.legend(handles=notes, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

@@ -12,12 +12,13 @@ from contract.bundle import Bundle
 from contract.errors import Fault, FaultyRecipe
 from contract.manifest import ForecastSpec
 from contract.translation import TranslateSpec
+from model.architectures import ARCHITECTURES
 from model.config import Recipe, TrainingConfig
-from model.evaluate import Evaluation, Forecaster, calibrate
+from model.evaluate import Attentive, Evaluation, Forecaster, calibrate
 from model.evaluate import evaluate as evaluate_forecaster
 from model.evaluate_translation import TranslationEvaluation, Translator, evaluate_translation
-from model.export import export_forecast, onnx_forecaster
-from model.forecasting import ForecastData, ForecastGraph, load_data, prepare_data
+from model.export import export_forecast, onnx_forecaster, onnx_outputs, torch_outputs
+from model.forecasting import AttentionGraph, ForecastData, ForecastGraph, load_data, prepare_data
 from model.report import forecast_report, translation_report
 from model.trainer import Task
 from model.translation import PairsData, load_pairs, prepare_pairs, translate
@@ -93,11 +94,18 @@ class Forecasting:
         return load_data(path, recipe, spec)
 
     def torch_predictor(self, trained: Trained, data: ForecastData) -> Forecaster:
-        graph = ForecastGraph(trained.model, trained.spec.scaler).eval()
-        return torch.no_grad()(graph)
+        forecaster = torch.no_grad()(ForecastGraph(trained.model, trained.spec.scaler).eval())
+        attention = ARCHITECTURES[trained.recipe.architecture].attention(trained.recipe.model)
+        if not attention:
+            return forecaster
+        graph = AttentionGraph(trained.model, trained.spec.scaler).eval()
+        return Attentive(forecaster, torch_outputs(graph, trained.spec, attention), attention)
 
     def onnx_predictor(self, bundle: Bundle, data: ForecastData) -> Forecaster:
-        return onnx_forecaster(bundle.graph("forecast").read_bytes())
+        forecaster, attention = onnx_forecaster(bundle.graph("forecast").read_bytes()), bundle.manifest.attention
+        if not attention:
+            return forecaster
+        return Attentive(forecaster, onnx_outputs(bundle.graph("attention").read_bytes()), attention)
 
     def evaluate(self, predictor: Forecaster, data: ForecastData, split: str) -> Evaluation:
         return evaluate_forecaster(predictor, data, data.spec, split)

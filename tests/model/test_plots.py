@@ -3,13 +3,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from matplotlib.dates import num2date
+from matplotlib.dates import date2num, num2date
 
 import seqcast
+from contract.attention import AttentionSpec, Axis
 from model.config import parse_recipe
 from model.evaluate import calibrate, evaluate
 from model.forecasting import ForecastData, forecast_spec
-from model.plots import coverage_by_step, draw, error_by_step, forecast_against_truth, windows_by_error
+from model.plots import attention_maps, coverage_by_step, draw, error_by_step, forecast_against_truth, windows_by_error
 
 RECIPE = """
 name = "drawn"
@@ -22,6 +23,7 @@ seq_len = {seq_len}
 pred_len = {pred_len}
 """
 NAMES = ["coverage_by_step", "error_by_step", "forecast_p10", "forecast_p50", "forecast_p90"]
+MAPS = [f"attention_{layer}" for layer in ("cross_0", "decoder_0", "encoder_0", "encoder_1")]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,35 @@ def test_errors_and_coverage_are_those_of_the_evaluation(evaluated):
     assert [line.get_ydata()[0] for line in lines[4:]] == [0.5, 0.8, 0.9, 0.95]
 
 
+@pytest.mark.parametrize("frequency", ["h", "M"])
+def test_maps_are_drawn_on_the_steps_that_positions_stand_for_without_queries_not_selected(
+    make_table, make_spec, frequency
+):
+    table = make_table(32, frequency, ("load",))
+    spec = make_spec(table, seq_len=25, pred_len=6)
+    attention = AttentionSpec("cross", 1, 2, Axis(20, 31, 1), Axis(0, 25, 2), mixed=True)
+    random = np.random.default_rng(0)
+    weights, selected = random.dirichlet(np.ones(13), (2, 11)), random.random((2, 11)) < 0.5
+    figure = attention_maps(attention, weights, selected, table.times[:31], spec)
+    assert "cross 1" in figure.get_suptitle()
+    assert "mix" in figure.get_suptitle()
+    for head, axes in enumerate(figure.axes[:2]):
+        (mesh,) = axes.collections
+        drawn = np.ma.getmaskarray(mesh.get_array()) | ~np.isfinite(mesh.get_array())
+        np.testing.assert_array_equal(drawn, np.broadcast_to(~selected[head][:, None], (11, 13)))
+        np.testing.assert_allclose(mesh.get_array()[selected[head]], weights[head][selected[head]])
+        edges = mesh.get_coordinates()
+        # table.times[31] is the step behind the forecast
+        np.testing.assert_array_equal(edges[0, :, 0], date2num(table.times[[*range(0, 25, 2), 25]]))
+        np.testing.assert_array_equal(edges[:, 0, 1], date2num(table.times[20:32]))
+        first, last = axes.get_ylim()
+        assert first > last  # time goes down
+        assert axes.patch.get_hatch()
+        assert axes.get_title("left") == f"head {head}: {selected[head].sum()} of 11 queries"
+        (begins,) = axes.get_lines()
+        assert begins.get_ydata()[0] == date2num(table.times[25])
+
+
 def test_the_verb_draws_runs_and_bundles_and_keeps_its_output_clean(trained, bundle, csv, tmp_path, capsys):
     for path in (trained, bundle.path):
         capsys.readouterr()
@@ -113,5 +144,5 @@ def test_the_verb_draws_runs_and_bundles_and_keeps_its_output_clean(trained, bun
         out, err = capsys.readouterr()
         assert status == 0
         assert json.loads(out)["windows"] == 75
-        assert err.count("drew ") == 5
-        assert sorted(each.stem for each in folder.iterdir()) == NAMES
+        assert err.count("drew ") == 9
+        assert sorted(each.stem for each in folder.iterdir()) == [*MAPS, *NAMES]
