@@ -17,7 +17,7 @@ lint: .venv/.dev
 types: .venv/.dev
 	.venv/bin/mypy
 
-serve-tests: .venv/.dev
+serve-tests: .venv/.dev .venv-train/.train
 	.venv/bin/python -m pytest tests/contract tests/service tests/rules tests/docker
 
 train-tests: .venv-train/.dev .venv/.dev

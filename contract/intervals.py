@@ -28,13 +28,17 @@ class Intervals:
 
     @classmethod
     def calibrate(cls, errors: Floats, histories: Floats, std: Floats, season: int) -> "Intervals":
-        """From forecasts of windows not trained on: `errors` (N, P, C) and `histories` (N, L, C), in units."""
-        scores = np.sort(np.abs(errors) / spread(histories, std, season)[:, None], axis=0)
-        n = len(scores)
+        """From forecasts of windows not trained on: `errors` (N, P, C) and `histories` (N, L, C), in units.
+
+        Errors that are NaN do not count; each step of each column has some that are not.
+        """
+        scores = np.sort(np.abs(errors) / spread(histories, std, season)[:, None], axis=0)  # NaN comes last
+        n = (~np.isnan(scores)).sum(axis=0)  # (P, C)
         half_widths = {}
         for level in LEVELS:
-            rank = min(n, int(np.ceil((n + 1) * level / 100)))
-            half_widths[str(level)] = tuple(map(tuple, scores[rank - 1].tolist()))
+            rank = np.minimum(n, np.ceil((n + 1) * level / 100).astype(np.int64))
+            widths = np.take_along_axis(scores, rank[None] - 1, axis=0)[0]
+            half_widths[str(level)] = tuple(map(tuple, widths.tolist()))
         return cls(season, half_widths)
 
     def half_width(self, level: str, histories: Floats, std: Floats) -> Floats:

@@ -30,10 +30,11 @@ class Scaler:
 
     @classmethod
     def fit(cls, columns: Sequence[str], values: Floats) -> "Scaler":
-        """`values` (rows, C), in units. A column that never varies gets a std of 1."""
-        std = values.std(axis=0)
-        std[np.ptp(values, axis=0) == 0] = 1.0  # a mean of equal values may be one bit off, so std need not be 0
-        return cls(tuple(columns), tuple(values.mean(axis=0).tolist()), tuple(std.tolist()))
+        """`values` (rows, C), in units, NaN where missing. A column that never varies gets a std of 1."""
+        std = np.nanstd(values, axis=0)
+        # a mean of equal values may be one bit off, so std need not be 0
+        std[np.nanmax(values, axis=0) == np.nanmin(values, axis=0)] = 1.0
+        return cls(tuple(columns), tuple(np.nanmean(values, axis=0).tolist()), tuple(std.tolist()))
 
     def scale(self, values: Floats) -> Floats:
         """(..., C) in units -> (..., C) in standard deviations from the mean."""

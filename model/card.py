@@ -17,7 +17,7 @@ def forecast_card(manifest: Manifest, recipe: Recipe, evaluation: Evaluation) ->
 
 - Columns: {columns}
 - Data: {recipe.data.source or "not told"}; sha256 {training["data_sha256"]}
-- Trained: {training["history"]}
+{_mended(training.get("mended", []))}- Trained: {training["history"]}
 
 ## Accuracy
 
@@ -71,6 +71,13 @@ came of it at that step, and later steps have part in earlier ones."""
 Weights tell where a layer looked, not why a forecast is what it is. Queries that ProbSparse did not select have none.\
 {mixed if any(each.mixed for each in manifest.attention) else ""}
 """
+
+
+def _mended(notes: list[str]) -> str:
+    """What was made up in the data; the figures are measured on what was not."""
+    if not notes:
+        return ""
+    return "- Mended: {}. A made-up value is never a forecast's truth, here or in training.\n".format("; ".join(notes))
 
 
 def verdict(evaluation: Evaluation) -> str:

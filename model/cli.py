@@ -25,7 +25,9 @@ _INFORMER2020_SWITCHES = ("distil", "mix")
 
 def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     train = verbs.add_parser("train", help="train a recipe on a table, or on pairs of sentences")
-    train.add_argument("recipe", type=Path, help="a TOML recipe, such as those in model/recipes")
+    train.add_argument(
+        "recipe", type=Path, nargs="?", help="a TOML recipe; by default, one of a linear model to suit the table"
+    )
     train.add_argument("--data", type=Path, required=True, help="a CSV with a timestamp column, or a TSV of pairs")
     train.add_argument("--run", type=Path, help="directory for checkpoints and logs (runs/<recipe's name>)")
     train.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
@@ -82,9 +84,14 @@ def _add_informer2020(verb: argparse.ArgumentParser) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     from model.config import read_recipe
+    from model.defaults import default_recipe
     from model.runs import train
 
-    recipe = read_recipe(arguments.recipe)
+    if arguments.recipe is None:
+        recipe = default_recipe(arguments.data)
+        print(recipe.text)
+    else:
+        recipe = read_recipe(arguments.recipe)
     run = arguments.run or Path("runs") / recipe.name
     train(recipe, arguments.data, run, resume=arguments.resume)
     print(f"best weights are in {run}; next: seqcast export {run} --data {arguments.data}")

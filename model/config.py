@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from contract.errors import Fault, FaultyRecipe
 from contract.frequency import Frequency
@@ -20,6 +20,8 @@ class DataConfig:
     `borders` are the rows at which train, validation and test end; without them `fractions` of all rows
     are taken in that order. `columns` () takes every number column. `time_column` and `frequency` None
     are inferred; a frequency given is checked. `source` says where the table comes from, for the card.
+    `fill` is what to do with missing values and rows, as in a request. Where more than `fill_limit` rows running lack
+    a value (by default, a quarter of a season) they are left out, and no window goes across.
     """
 
     columns: tuple[str, ...] = ()
@@ -28,6 +30,8 @@ class DataConfig:
     frequency: str | None = None
     borders: tuple[int, ...] = ()
     fractions: tuple[float, ...] = (0.7, 0.1, 0.2)
+    fill: Literal["error", "interpolate", "previous", "seasonal"] = "error"
+    fill_limit: int | None = None
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -35,6 +39,8 @@ class DataConfig:
             Frequency.parse(self.frequency)
         if len(set(self.columns)) < len(self.columns):
             raise ValueError(f"expected each column once, came {', '.join(self.columns)}")
+        if self.fill_limit is not None and self.fill_limit < 1:
+            raise ValueError(f"expected a fill_limit above 0, came {self.fill_limit}")
         if self.borders and (len(self.borders) != 3 or not 0 < self.borders[0] < self.borders[1] < self.borders[2]):
             raise ValueError(f"expected borders of three growing row numbers, came {list(self.borders)}")
         if len(self.fractions) != 3 or min(self.fractions) <= 0 or sum(self.fractions) > 1 + 1e-9:

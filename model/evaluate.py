@@ -107,7 +107,7 @@ def calibrate(model: Forecaster, data: ForecastData, spec: ForecastSpec) -> Inte
 
 
 def forecast_errors(model: Forecaster, windows: Windows) -> Tensor:
-    """Forecast less truth on every window, in units: (N, pred_len, C)."""
+    """Forecast less truth on every window, in units: (N, pred_len, C), NaN where no truth was measured."""
     errors = []
     for starts in torch.arange(len(windows)).split(EVALUATION_BATCH):
         history, calendar, future = windows.batch(starts)
@@ -153,7 +153,11 @@ def _scores(errors: Floats, spec: ForecastSpec) -> Scores:
 
 
 def _baselines(data: ForecastData, spec: ForecastSpec) -> dict[str, Forecaster]:
-    train, val = (data.units[split].values.numpy() for split in ("train", "val"))
+    # a row of NaN at each gap, so that no window of the fit goes across
+    train, val = (
+        np.insert(data.units[split].values.numpy(), spec.step.breaks(data.times[split]), np.nan, axis=0)
+        for split in ("train", "val")
+    )
     ridge = Ridge.fit(train, val, spec.scaler, spec.seq_len, spec.pred_len)
     return {name: _in_torch(baseline) for name, baseline in {**naive_baselines(spec), "ridge": ridge}.items()}
 

@@ -78,6 +78,7 @@ def export_forecast(
             **training,
             "seen_from": str(data.times["train"][0].astype("M8[s]")),
             "seen_to": str(data.times["val"][-1].astype("M8[s]")),
+            **({"mended": list(data.notes)} if data.notes else {}),
             "recipe": recipe.text,
             "parameters": sum(weight.numel() for weight in model.parameters()),
             "versions": {name: version(name) for name in ("seqcast", "torch", "onnx", "onnxruntime")},

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from contract.calendar_features import calendar_features, feature_names
+from contract.errors import Fault, FaultyTable
 from contract.frequency import Times
 from contract.manifest import ForecastSpec
+from contract.pointers import escape
 from contract.scaler import Scaler
 from model.config import Recipe, TrainingConfig
-from model.datasets import split_rows, split_windows, with_context
+from model.datasets import SPLITS, split_rows, split_windows, with_context
 from model.preprocessing import Table, read_table
 from model.trainer import Validation
 from model.windows import Windows
@@ -24,8 +27,16 @@ EVALUATION_BATCH = 256
 
 
 def forecast_spec(recipe: Recipe, table: Table) -> ForecastSpec:
-    """What the recipe makes of this table; the scaler is fitted on the training rows alone."""
-    train = split_rows(recipe.data, len(table.times))["train"]
+    """What the recipe makes of this table; the scaler is fitted on the training rows alone.
+
+    Raises FaultyTable if a column has no value there.
+    """
+    truth = table.truth[split_rows(recipe.data, len(table.times))["train"]]
+    empty = [name for name, column in zip(table.columns, truth.T, strict=True) if np.isnan(column).all()]
+    if empty:
+        raise FaultyTable(
+            [Fault(f"/{escape(name)}", "expected values in the training rows, came none") for name in empty]
+        )
     return ForecastSpec(
         columns=table.columns,
         units={name: unit for name, unit in recipe.data.units.items() if name in table.columns},
@@ -34,34 +45,45 @@ def forecast_spec(recipe: Recipe, table: Table) -> ForecastSpec:
         label_len=recipe.model.label_len,
         pred_len=recipe.model.pred_len,
         calendar=feature_names(table.frequency),
-        scaler=Scaler.fit(table.columns, table.values[train]),
+        scaler=Scaler.fit(table.columns, truth),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastData:
-    """A table split by a recipe, as windows in units and as windows scaled; `times` are those of a split's rows."""
+    """A table split by a recipe, as windows in units and as windows scaled.
+
+    `times` are those of a split's rows; `notes` tell what was filled, and what left out.
+    """
 
     spec: ForecastSpec
     sha256: str
     times: dict[str, Times]
     units: dict[str, Windows]
     scaled: dict[str, Windows]
+    notes: tuple[str, ...]
 
     @classmethod
     def of(cls, table: Table, recipe: Recipe, spec: ForecastSpec) -> "ForecastData":
         """Raises FaultyTable if a split has not one window."""
         calendar = torch.from_numpy(calendar_features(table.times, spec.calendar))
-        in_units = torch.from_numpy(table.values)
-        scaled = torch.from_numpy(spec.scaler.scale(table.values)).float()
+        in_units = torch.from_numpy(table.values), torch.from_numpy(table.truth)
+        scaled = [torch.from_numpy(spec.scaler.scale(values)).float() for values in (table.values, table.truth)]
         rows = split_rows(recipe.data, len(table.times))
         return cls(
             spec,
             table.sha256,
             {name: table.times[with_context(part, spec)] for name, part in rows.items()},
-            {name: split_windows(table, calendar, in_units, spec, part) for name, part in rows.items()},
-            {name: split_windows(table, calendar, scaled, spec, part) for name, part in rows.items()},
+            {name: split_windows(table, calendar, *in_units, spec, part) for name, part in rows.items()},
+            {name: split_windows(table, calendar, *scaled, spec, part) for name, part in rows.items()},
+            table.mended.notes if table.mended is not None else (),
         )
+
+    def described(self) -> tuple[str, ...]:
+        first, last = (self.times[split][end].astype("M8[s]") for split, end in (("train", 0), ("test", -1)))
+        windows = ", ".join(f"{len(self.units[split]):,} {split}" for split in SPLITS)
+        columns = ", ".join(self.spec.columns)
+        return (f"{columns}: every {self.spec.frequency} from {first} to {last}; windows: {windows}", *self.notes)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -88,21 +110,21 @@ def load_data(path: Path, recipe: Recipe, spec: ForecastSpec) -> ForecastData:
 
 
 class ForecastTask:
-    """Mean squared error of the scaled forecast, over every training and validation window."""
+    """Mean squared error of the scaled forecast, over every measured value of training and validation windows."""
 
     def __init__(self, data: ForecastData, device: torch.device, level_shift: float = 0.0) -> None:
         self.level_shift = level_shift
-        self.train, self.val = (
-            Windows(windows.values.to(device), windows.calendar.to(device), windows.seq_len, windows.pred_len)
-            for windows in (data.scaled["train"], data.scaled["val"])
-        )
+        self.train, self.val = data.scaled["train"].to(device), data.scaled["val"].to(device)
 
     def batches(self, batch_size: int) -> "_Batches":
         return _Batches(self.train, torch.randperm(len(self.train)).split(batch_size), self.level_shift)
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         history, calendar, future = batch
-        return nn.functional.mse_loss(model(history, calendar), future)
+        forecast = model(history, calendar)
+        filled = future.isnan()
+        loss = nn.functional.mse_loss(forecast, torch.where(filled, forecast.detach(), future))
+        return loss * (future.numel() / (~filled).sum().clamp(min=1))
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> Validation:

@@ -93,7 +93,7 @@ def windows_by_error(
             start,
             f"At percentile {percentile} of the errors of {len(order):,} {split} windows: "
             f"MSE {mse[start]:.3g} on scaled values",
-            data.times[split][start : start + spec.seq_len + spec.pred_len],
+            data.times[split][windows.starts[start] :][: spec.seq_len + spec.pred_len],
             np.concatenate([history, future], axis=1)[0],
             future[0] + errors[start],
             {level: intervals.half_width(level, history, std)[0] for level in _BANDS if level in intervals.half_widths},

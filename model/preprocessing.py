@@ -1,4 +1,4 @@
-"""A CSV of anyone's -> a checked table: one timestamp column, number columns, one frequency."""
+"""A CSV of anyone's -> a checked table: one timestamp column, number columns, one frequency, gaps filled if asked."""
 
 import hashlib
 import warnings
@@ -9,24 +9,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contract.errors import Fault, FaultyTable
+from contract.errors import Fault, FaultyInput, FaultyTable
+from contract.filling import Mended, mend
 from contract.frequency import Frequency, Times
 from contract.pointers import escape
-from contract.timestamps import epoch_unit
+from contract.timestamps import Timestamps, epoch_unit, on_latest_clock, parse_timestamps
 from model.config import DataConfig
 
+_MENDED = '; fill = "interpolate" under [data] mends that'
 _SMALLEST_EPOCH = 1e8  # March 1973 in seconds: below are years, row numbers, dates such as 20160701
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`values` (rows, C) in units, at `times` (rows,) evenly spaced by `frequency`."""
+    """`values` (rows, C) in units, at `times` (rows,) evenly spaced by `frequency` but for gaps, if `mended`."""
 
     times: Times
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     frequency: Frequency
     sha256: str
+    mended: Mended | None = None
+
+    @property
+    def truth(self) -> NDArray[np.float64]:
+        """`values`, but NaN where they were filled."""
+        return self.values if self.mended is None else np.where(self.mended.filled, np.nan, self.values)
 
 
 def read_table(path: Path, config: DataConfig) -> Table:
@@ -45,17 +53,30 @@ def read_table(path: Path, config: DataConfig) -> Table:
     columns = config.columns or tuple(
         name for name in frame.columns if name != time_column and _holds_numbers(frame[name])
     )
-    values, faults = _values(frame, columns)
+    values, faults = _values(frame, columns, config.fill != "error")
     if not columns:
         faults.append(Fault("", "expected at least one number column"))
     pointer = f"/{escape(time_column)}"
-    times, more = _times(frame[time_column], pointer)
+    stamps, more = _times(frame[time_column], pointer)
     frequency = None
-    if times is not None:
-        frequency, more = _checked_frequency(times, pointer, config)
-    if faults or times is None or frequency is None:
+    if stamps is not None:
+        frequency, more = _checked_frequency(stamps.times, pointer, config)
+    if faults or stamps is None or frequency is None:
         raise FaultyTable([*faults, *more])
-    return Table(times, columns, values, frequency, hashlib.sha256(content).hexdigest())
+    sha256 = hashlib.sha256(content).hexdigest()
+    if config.fill == "error" or (not len(frequency.breaks(stamps.times)) and np.isfinite(values).all()):
+        return Table(stamps.times, columns, values, frequency, sha256)
+    longest = config.fill_limit or longest_filled(frequency)
+    try:
+        mended = mend(stamps, values, columns, frequency, config.fill, longest, pointer)
+    except FaultyInput as error:
+        raise FaultyTable(error.faults) from None
+    return Table(mended.times, columns, mended.values, frequency, sha256, mended)
+
+
+def longest_filled(frequency: Frequency) -> int:
+    """How many missing rows running are filled, unless the recipe says: a quarter of a season."""
+    return max(1, (frequency.season or 12) // 4)
 
 
 def _find_time_column(frame: pd.DataFrame) -> str:
@@ -83,7 +104,7 @@ def _holds_numbers(column: pd.Series) -> bool:
     return bool(pd.to_numeric(column, errors="coerce").notna().mean() > 0.5)
 
 
-def _values(frame: pd.DataFrame, columns: tuple[str, ...]) -> tuple[NDArray[np.float64], list[Fault]]:
+def _values(frame: pd.DataFrame, columns: tuple[str, ...], mend: bool) -> tuple[NDArray[np.float64], list[Fault]]:
     faults = []
     values = np.empty((len(frame), len(columns)))
     for index, name in enumerate(columns):
@@ -91,15 +112,25 @@ def _values(frame: pd.DataFrame, columns: tuple[str, ...]) -> tuple[NDArray[np.f
             faults.append(_no_such_column(name, frame))
             continue
         values[:, index] = pd.to_numeric(frame[name], errors="coerce")
-        bad = np.flatnonzero(~np.isfinite(values[:, index]))
+        missing = frame[name].isna().to_numpy()
+        bad = np.flatnonzero(~np.isfinite(values[:, index]) & ~(missing & mend))
         if len(bad):
             message = f"expected a number, came {frame[name].tolist()[bad[0]]!r} ({len(bad)} such rows)"
-            faults.append(Fault(f"/{escape(name)}/{bad[0]}", message))
+            faults.append(Fault(f"/{escape(name)}/{bad[0]}", message + _MENDED * bool(missing[bad].all())))
     return values, faults
 
 
-def _times(column: pd.Series, pointer: str) -> tuple[Times | None, list[Fault]]:
-    """Wall-clock times; a zone is dropped, so that the hour of the day stays what it was there."""
+def _times(column: pd.Series, pointer: str) -> tuple[Timestamps | None, list[Fault]]:
+    """Read as the service reads them, and where it does not, as pandas does.
+
+    On the wall clock of their zone, so that the hour of the day stays what it was there.
+    """
+    if not pd.api.types.is_numeric_dtype(column) and not column.isna().any():
+        texts = column.tolist()
+        try:
+            return on_latest_clock(texts, parse_timestamps(texts, pointer))[0], []
+        except FaultyInput:
+            pass
     try:
         if pd.api.types.is_numeric_dtype(column):
             largest = column.abs().max()
@@ -113,7 +144,7 @@ def _times(column: pd.Series, pointer: str) -> tuple[Times | None, list[Fault]]:
         return None, [Fault(pointer, f"expected timestamps of one form: {error}")]
     if parsed.isna().any():
         return None, [Fault(f"{pointer}/{parsed.isna().argmax()}", "expected a timestamp, came nothing")]
-    return parsed.dt.tz_localize(None).to_numpy().astype("M8[ms]"), []
+    return Timestamps(parsed.dt.tz_localize(None).to_numpy().astype("M8[ms]"), None), []
 
 
 def _parsed(column: pd.Series) -> pd.Series:
@@ -122,20 +153,21 @@ def _parsed(column: pd.Series) -> pd.Series:
 
 
 def _checked_frequency(times: Times, pointer: str, config: DataConfig) -> tuple[Frequency | None, list[Fault]]:
+    mend = config.fill != "error"
     backward = np.flatnonzero(np.diff(times).astype(np.int64) <= 0) + 1
-    if len(backward):
+    if len(backward) and not mend:
         row = backward[0]
         came = f"{times[row]} after {times[row - 1]} ({len(backward)} such rows)"
-        return None, [Fault(f"{pointer}/{row}", f"expected increasing timestamps, came {came}")]
+        return None, [Fault(f"{pointer}/{row}", f"expected increasing timestamps, came {came}{_MENDED}")]
     try:
-        frequency = Frequency.infer(times)
+        frequency = Frequency.infer(np.unique(times))
     except ValueError as error:
         return None, [Fault(pointer, str(error))]
     if config.frequency is not None and frequency != Frequency.parse(config.frequency):
         return None, [Fault(pointer, f"expected frequency {config.frequency}, came {frequency}")]
     gaps = frequency.breaks(times)
-    if len(gaps):
+    if len(gaps) and not mend:
         row = gaps[0]
         message = f"expected one row every {frequency}, came {times[row]} after {times[row - 1]} ({len(gaps)} gaps)"
-        return None, [Fault(f"{pointer}/{row}", message)]
+        return None, [Fault(f"{pointer}/{row}", message + _MENDED)]
     return frequency, []

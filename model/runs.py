@@ -41,6 +41,8 @@ def train(recipe: Recipe, data_path: Path, run: Path, *, resume: bool) -> None:
     if not resume and (run / LAST).exists():
         raise FaultyRecipe([Fault("", f"{run} holds a run already: --resume it, or give another --run")])
     data = _resumed_data(recipe, data_path, run) if resume else _new_data(recipe, data_path, run)
+    for line in data.described():
+        print(line)
     model = build_model(recipe, data.spec)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(model, data.task(recipe.training, device), recipe.training, run, device)

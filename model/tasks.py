@@ -39,6 +39,10 @@ class Data(Protocol):
         """What is learned from it."""
         ...
 
+    def described(self) -> Sequence[str]:
+        """What to tell of it before training, in lines."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:

@@ -70,6 +70,9 @@ class PairsData:
     def task(self, training: TrainingConfig, device: torch.device) -> "TranslationTask":
         return TranslationTask(self, training.label_smoothing, device)
 
+    def described(self) -> tuple[str, ...]:
+        return ()
+
 
 def prepare_pairs(path: Path, recipe: Recipe) -> PairsData:
     """The pairs at `path`, with vocabularies made from those to train on. Raises FaultyTable."""

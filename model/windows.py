@@ -8,18 +8,29 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Every stretch of `seq_len + pred_len` rows of a table, at stride 1."""
+    """Stretches of `seq_len + pred_len` rows of a table, at stride 1; N of them."""
 
     values: Tensor  # (rows, C)
+    truth: Tensor  # (rows, C), NaN where the value was filled
     calendar: Tensor  # (rows, F)
+    starts: Tensor  # (N,), the first row of each
     seq_len: int
     pred_len: int
 
     def __len__(self) -> int:
-        return max(0, len(self.values) - self.seq_len - self.pred_len + 1)
+        return len(self.starts)
 
-    def batch(self, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Windows that start at rows `starts` (B,) -> history (B, seq_len, C), calendar (B, L, F), future."""
-        rows = starts.unsqueeze(1) + torch.arange(self.seq_len + self.pred_len, device=starts.device)
-        values = self.values[rows]  # (B, L, C)
-        return values[:, : self.seq_len], self.calendar[rows], values[:, self.seq_len :]
+    def batch(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Those of the numbers `windows` (B,) -> history (B, seq_len, C), calendar (B, L, F), future (B, pred_len, C).
+
+        The future is NaN where no value was measured.
+        """
+        rows = self.starts[windows].unsqueeze(1) + torch.arange(self.seq_len + self.pred_len, device=windows.device)
+        past, future = rows.split([self.seq_len, self.pred_len], dim=1)
+        return self.values[past], self.calendar[rows], self.truth[future]
+
+    def to(self, device: torch.device) -> "Windows":
+        values, truth, calendar, starts = (
+            each.to(device) for each in (self.values, self.truth, self.calendar, self.starts)
+        )
+        return Windows(values, truth, calendar, starts, self.seq_len, self.pred_len)

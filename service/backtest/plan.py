@@ -68,7 +68,7 @@ def plan_backtest(request: BacktestRequest, spec: ForecastSpec, most_origins: in
 
 def _laid_out(stamps: Timestamps, values: Floats, spec: ForecastSpec) -> tuple[Timestamps, Floats, tuple[str, ...]]:
     """Rows in any order, some left out -> all rows from the first to the last. Raises FaultyInput."""
-    rows = in_order(stamps, values, spec, "/series/0")
+    rows = in_order(stamps, values, spec.columns, spec.step, "/series/0/timestamps")
     span = int(rows.steps[-1] - rows.steps[0]) + 1
     if span > _MOST_STEPS * len(rows.steps) + spec.seq_len:
         message = f"expected most rows from the first to the last to be there, came {len(rows.steps)} of {span}"

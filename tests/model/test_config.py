@@ -32,6 +32,8 @@ def test_every_field_is_read():
         frequency = "15min"
         borders = [10, 20, 30]
         fractions = [0.5, 0.25, 0.25]
+        fill = "seasonal"
+        fill_limit = 7
         source = "a logger"
         [model]
         seq_len = 48
@@ -48,7 +50,7 @@ def test_every_field_is_read():
     )
     recipe = parse_recipe(text)
     assert recipe.data == DataConfig(
-        ("OT", "HUFL"), {"OT": "°C"}, "date", "15min", (10, 20, 30), (0.5, 0.25, 0.25), "a logger"
+        ("OT", "HUFL"), {"OT": "°C"}, "date", "15min", (10, 20, 30), (0.5, 0.25, 0.25), "seasonal", 7, "a logger"
     )
     assert recipe.model == InformerConfig(seq_len=48, distil=False, attention="full")
     assert recipe.training == TrainingConfig(8, 2, 1, 1.0, 0.9, 0.01)

@@ -15,7 +15,8 @@ ETTH1 = DataConfig(borders=(8640, 11520, 14400))
 
 def windows(table, spec, rows):
     calendar = torch.from_numpy(calendar_features(table.times, spec.calendar))
-    return split_windows(table, calendar, torch.from_numpy(table.values), spec, rows)
+    values, truth = torch.from_numpy(table.values), torch.from_numpy(table.truth)
+    return split_windows(table, calendar, values, truth, spec, rows)
 
 
 def test_etth1_s_borders_give_every_window(make_table, make_spec):
@@ -93,7 +94,8 @@ def test_so_they_do_at_other_frequencies(make_table, make_spec, frequency):
 
 
 def test_a_batch_s_shapes():
-    split = Windows(torch.arange(20.0).view(10, 2), torch.zeros(10, 4), seq_len=5, pred_len=3)
+    values = torch.arange(20.0).view(10, 2)
+    split = Windows(values, values, torch.zeros(10, 4), torch.arange(3), seq_len=5, pred_len=3)
     assert len(split) == 3
     history, calendar, future = split.batch(torch.tensor([2, 0]))
     assert history.shape == (2, 5, 2)

@@ -12,7 +12,8 @@ PHASE = (0, 24)  # the hour is the first calendar feature
 
 def windows(values):
     hours = torch.arange(len(values)) % 24 / 23 - 0.5
-    return Windows(values, hours[:, None].float(), seq_len=4, pred_len=2)
+    starts = torch.arange(len(values) - 5)
+    return Windows(values, values, hours[:, None].float(), starts, seq_len=4, pred_len=2)
 
 
 def series(n, seed=0):

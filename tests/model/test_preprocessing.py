@@ -112,7 +112,7 @@ def test_the_time_column_may_be_anywhere_and_of_any_name(tmp_path):
         ({"date": [*map(str, stamps("h", 29)), None]}, "/date/29", "expected a timestamp, came nothing"),
         ({"date": [*(1514764800.0 + 3600 * np.arange(29)), np.nan]}, "/date/29", "expected a timestamp, came nothing"),
         ({"date": np.arange(1990, 2020)}, "/date", "expected timestamps or epoch numbers, came numbers up to 2019"),
-        ({"date": ["2018-01-01T00:00+01:00", "2018-01-01T01:00+02:00"] * 15}, "/date", "expected timestamps of one"),
+        ({"date": ["2018-01-01T00:00", "2018-01-01T01:00+02:00"] * 15}, "/date", "expected timestamps of one"),
         ({"OT": [*range(29), "x"]}, "/OT/29", "expected a number, came 'x' (1 such rows)"),
         ({"OT": [0, "x", "", *range(27)]}, "/OT/1", "expected a number, came 'x' (2 such rows)"),
         ({"OT": [*range(28), np.nan, np.nan]}, "/OT/28", "expected a number, came nan (2 such rows)"),

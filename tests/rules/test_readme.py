@@ -16,6 +16,8 @@ from contract.bundle import bundle_versions, read_bundle
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+# as from a shell: make that runs this test would have the make in it print more
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 # (command, output shown), in order
 SESSION = [
     (command, shown.strip())
@@ -24,46 +26,81 @@ SESSION = [
 ]
 
 
-@pytest.fixture(scope="module")
-def running():
-    """`make run` on a free port: what it printed, and that port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    # as from a shell: make that runs this test would have the make in it print more
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    environment["SEQCAST_PORT"] = port
-    command, shown = SESSION[0]
-    with subprocess.Popen(
-        command.split(), cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    ) as process:
+SERVES = ("make run", ".venv/bin/seqcast serve")
+BESIDE = (".venv", ".venv-train", "docs", "Makefile", "pyproject.toml", "constraints.txt")
+
+
+class Session:
+    """Runs commands in a folder of their own; the service that one of them starts takes the place of that before."""
+
+    def __init__(self, folder):
+        self._folder, self._service, self.port = folder, None, ""
+
+    def start(self, command, last_line):
+        """What `command` prints up to `last_line`."""
+        self.stop()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = str(probe.getsockname()[1])
+        where = ROOT if command.startswith("make") else self._folder
+        self._service = subprocess.Popen(
+            command.split(),
+            cwd=where,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**ENVIRONMENT, "SEQCAST_PORT": self.port},
+            start_new_session=True,
+        )
         printed = ""
-        while shown.splitlines()[-1].partition("8000")[0] not in printed:
-            line = process.stdout.readline()
+        while last_line not in printed:
+            line = self._service.stdout.readline()
             assert line, f"{command} ended after printing:\n{printed}"
             printed += line
-        yield printed, port
-        os.killpg(process.pid, signal.SIGTERM)  # make, and the service that it started
+        return printed.replace(self.port, "8000")
+
+    def run(self, command):
+        done = subprocess.run(
+            ["bash", "-c", command.replace("8000", self.port)],
+            capture_output=True,
+            text=True,
+            cwd=self._folder,
+            env=ENVIRONMENT,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def stop(self):
+        if self._service is not None:
+            os.killpg(self._service.pid, signal.SIGTERM)  # make, and the service that it started
+            self._service.wait(20)
+            self._service.stdout.close()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Where the commands leave their files."""
-    return tmp_path_factory.mktemp("session")
+def session(tmp_path_factory):
+    """In a folder that has what a checkout has."""
+    folder = tmp_path_factory.mktemp("session")
+    for name in BESIDE:
+        (folder / name).symlink_to(ROOT / name)
+    session = Session(folder)
+    yield session
+    session.stop()
 
 
-def test_the_first_command_starts_the_service(running):
-    printed, port = running
+@pytest.mark.parametrize(("command", "shown"), SESSION)
+def test_commands_answer_as_shown(session, command, shown):
+    if ".venv-train" in command and not (ROOT / ".venv-train" / "bin" / "seqcast").exists():
+        pytest.skip("no training environment: make .venv-train/.train")
+    if command in SERVES:
+        last = shown.splitlines()[-1]
+        printed = session.start(command, last.partition("8000")[0])
+    else:
+        printed = session.run(command)
+    assert_shown(printed, shown)
+
+
+def test_the_first_command_starts_the_service():
     assert SESSION[0][0] == "make run"
-    assert_shown(printed.replace(port, "8000"), SESSION[0][1])
-
-
-@pytest.mark.parametrize(("command", "shown"), SESSION[1:])
-def test_commands_answer_as_shown(running, folder, command, shown):
-    printed = subprocess.run(
-        ["bash", "-c", command.replace("8000", running[1])], capture_output=True, text=True, check=True, cwd=folder
-    )
-    assert_shown(printed.stdout, shown)
 
 
 def test_the_welcome_shows_the_next_command():
