@@ -16,11 +16,11 @@ _FLOOR = 0.05  # of a column's training std: a flat window does not promise a fl
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """`half_widths`: level in percent -> (P, C), in multiples of the window's spread.
+    """`half_widths`: level in percent -> (P, C), in multiples of the window's spread at that step.
 
-    A window's spread is the root mean square of what changed from one season to the next within it
-    (`season` rows), which a forecast has to guess at: the wider, the less is known. docs/experiments/intervals.md
-    compares it with others.
+    What changed within a window from one season to the next (`season` rows), and over as many rows as a step is
+    ahead, is what a forecast has to guess at: the spread is the geometric mean of both root mean squares.
+    docs/experiments/intervals.md compares it with others.
     """
 
     season: int
@@ -32,7 +32,7 @@ class Intervals:
 
         Errors that are NaN do not count; each step of each column has some that are not.
         """
-        scores = np.sort(np.abs(errors) / spread(histories, std, season)[:, None], axis=0)  # NaN comes last
+        scores = np.sort(np.abs(errors) / spread(histories, std, season, errors.shape[1]), axis=0)  # NaN comes last
         n = (~np.isnan(scores)).sum(axis=0)  # (P, C)
         half_widths = {}
         for level in LEVELS:
@@ -43,11 +43,20 @@ class Intervals:
 
     def half_width(self, level: str, histories: Floats, std: Floats) -> Floats:
         """`histories` (N, L, C) in units -> half the width of each interval of `level`, (N, P, C) in units."""
-        return np.array(self.half_widths[level]) * spread(histories, std, self.season)[:, None]
+        half_widths = np.array(self.half_widths[level])
+        return half_widths * spread(histories, std, self.season, len(half_widths))
 
 
-def spread(histories: Floats, std: Floats, season: int) -> Floats:
-    """(N, L, C) and the columns' training std (C,), in units -> (N, C), in units and above 0."""
-    changes = histories[:, season:] - histories[:, :-season]
-    roughness: Floats = np.sqrt(np.square(changes).mean(axis=1)) + _FLOOR * std
+def spread(histories: Floats, std: Floats, season: int, pred_len: int) -> Floats:
+    """(N, L, C) and the columns' training std (C,), in units -> (N, P, C), in units and above 0."""
+    ahead = [min(step, histories.shape[1] // 2) for step in range(1, pred_len + 1)]  # half the rows at least count
+    changes = {lag: _change(histories, lag) + _FLOOR * std for lag in {season, *ahead}}
+    roughness: Floats = np.sqrt(changes[season][:, None] * np.stack([changes[lag] for lag in ahead], axis=1))
     return roughness
+
+
+def _change(histories: Floats, lag: int) -> Floats:
+    """Root mean square of the change over `lag` rows: (N, L, C) -> (N, C)."""
+    changes = histories[:, lag:] - histories[:, :-lag]
+    change: Floats = np.sqrt(np.einsum("nlc,nlc->nc", changes, changes) / changes.shape[1])
+    return change

@@ -24,7 +24,7 @@ class Vocabulary:
     def __init__(self, content: bytes, special: SpecialTokens) -> None:
         try:
             self._tokenizer = Tokenizer.from_str(content.decode())
-        except Exception as error:
+        except Exception as error:  # the library has no error of its own
             raise UnusableFile(f"expected a tokenizer.json: {error}") from error
         self._tokenizer.encode_special_tokens = True  # "</s>" in a text is text
         self.pad, self.unk, self.bos, self.eos = (

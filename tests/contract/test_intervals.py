@@ -36,7 +36,7 @@ def test_higher_levels_are_wider():
 def test_the_rank_is_the_one_that_few_windows_need():
     errors = np.arange(1.0, 10)[:, None, None]  # 9 windows: 80 % needs the 8th of them, 95 % the largest
     intervals = Intervals.calibrate(errors, np.zeros((9, 12, 1)), np.ones(1), season=4)
-    flat = spread(np.zeros((1, 12, 1)), np.ones(1), 4)[0, 0]
+    flat = spread(np.zeros((1, 12, 1)), np.ones(1), 4, 1)[0, 0, 0]
     assert intervals.half_widths["80"][0][0] * flat == pytest.approx(8)
     assert intervals.half_widths["95"][0][0] * flat == pytest.approx(9)
 
@@ -50,10 +50,16 @@ def test_a_rougher_window_gets_wider_intervals_and_a_flat_one_some():
     assert (wide > narrow).all()
 
 
-def test_a_repeated_season_is_no_roughness():
-    wave = np.tile(np.arange(4.0), 3)[None, :, None]
-    assert spread(wave, np.ones(1), 4) == pytest.approx(0.05)
-    assert (spread(wave, np.ones(1), 1) > 1).all()
+def test_the_spread_is_what_changed_over_a_season_and_over_as_many_rows_as_a_step_is_ahead():
+    wave = np.tile([0.0, 3.0], 6)[None, :, None]  # repeats every second row
+    assert spread(wave, np.ones(1), 2, 3)[0, :, 0] == pytest.approx([(0.05 * 3.05) ** 0.5, 0.05, (0.05 * 3.05) ** 0.5])
+    assert spread(wave, np.ones(1), 1, 2)[0, :, 0] == pytest.approx([3.05, (3.05 * 0.05) ** 0.5])
+
+
+def test_far_steps_go_by_half_the_window():
+    wave = np.random.default_rng(1).normal(size=(1, 12, 2))
+    far = spread(wave, STD, 4, 20)
+    assert (far[:, 5:] == far[:, 5:6]).all()
 
 
 def test_travel_in_a_manifest():

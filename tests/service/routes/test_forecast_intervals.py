@@ -24,11 +24,11 @@ def test_intervals_lie_around_the_forecast_as_wide_as_the_window_is_rough(uncert
     answer = uncertain.forecast({"series": [series("daily", seed=1), series("daily", seed=2)], "levels": [80, 95]})
     for seed, forecast in enumerate(answer["forecasts"], start=1):
         assert set(forecast["intervals"]) == {"80", "95"}
-        (rough,) = spread(table("daily", seed=seed)[1][None], std, 7)
+        (rough,) = spread(table("daily", seed=seed)[1][None], std, 7, 7)
         for level, factor in (("80", 1), ("95", 2)):
             for column, name in enumerate(("sold", "price")):
                 middle = np.array(forecast["values"][name])
-                half_width = steps[:, column] * factor * rough[column]
+                half_width = steps[:, column] * factor * rough[:, column]
                 bounds = forecast["intervals"][level][name]
                 np.testing.assert_allclose(bounds["lower"], middle - half_width, atol=1e-4 * std[column])
                 np.testing.assert_allclose(bounds["upper"], middle + half_width, atol=1e-4 * std[column])
