@@ -53,7 +53,7 @@ def read_bundle(path: Path) -> Bundle:
         raise FaultyManifest(
             f"expected {path.parent.name}/{path.name} as in its path, came {manifest.name}/{manifest.version}"
         )
-    unlisted = {GOLDEN, CARD, *(graph.file for graph in manifest.graphs.values())} - manifest.files.keys()
+    unlisted = {GOLDEN, CARD, *manifest.needed} - manifest.files.keys()
     if unlisted:
         raise FaultyManifest(f"expected a sha256 in files for {', '.join(sorted(unlisted))}")
     for file, expected in manifest.files.items():

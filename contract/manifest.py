@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,33 +10,17 @@ import numpy as np
 
 from contract.attention import AttentionSpec
 from contract.calendar_features import feature_names
-from contract.errors import Fault, FaultyManifest, NewerFormat
+from contract.errors import Fault, FaultyManifest, NewerFormat, UnknownModel
 from contract.frequency import Frequency
+from contract.graphs import Graph, Tensor
 from contract.intervals import Intervals
 from contract.records import decode, encode
 from contract.scaler import Scaler
+from contract.translation import TranslateSpec
 
 FORMAT = 2
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Of bundles and of the files in them: safe as a part of a path, or of an address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A graph's input or output; a None in `shape` is the batch."""
-
-    name: str
-    dtype: Literal["float32", "float64", "int64", "bool"]
-    shape: tuple[int | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """An ONNX file of the bundle."""
-
-    file: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +79,7 @@ class ForecastSpec:
 class Manifest:
     """A bundle's contents. `files` has the sha256 of each file beside the manifest.
 
+    Of `forecast` and `translate` there is the one that `task` names: how the graphs are fed.
     `attention` describes the maps of the graph "attention", which also gives the forecast that they belong to.
     `metrics` and `training` are carried for people and `GET /models/{name}`; nothing is computed from them.
     """
@@ -102,12 +87,13 @@ class Manifest:
     format: int
     name: str
     version: int
-    task: Literal["forecast"]
+    task: Literal["forecast", "translate"]
     graphs: dict[str, Graph]
     files: dict[str, str]
-    forecast: ForecastSpec
     metrics: dict[str, Any]
     training: dict[str, Any]
+    forecast: ForecastSpec | None = None
+    translate: TranslateSpec | None = None
     intervals: Intervals | None = None
     attention: tuple[AttentionSpec, ...] = ()
 
@@ -121,36 +107,40 @@ class Manifest:
         for file in self.files:
             if not NAME.fullmatch(file):
                 raise ValueError(f"expected plain file names, came {file!r}")
-        graph = self.graphs.get("forecast")
-        if graph is None or graph != self.forecast.graph(graph.file):
-            raise ValueError(f"expected a graph forecast such as {self.forecast.graph('forecast.onnx')}, came {graph}")
-        self._check_attention(self.graphs.get("attention"))
-        if self.intervals is not None:
-            self._check_intervals(self.intervals)
+        specs = {"forecast": self.forecast, "translate": self.translate}
+        came = [task for task, spec in specs.items() if spec is not None]
+        if came != [self.task]:
+            raise ValueError(f"expected {self.task} alone of {', '.join(specs)}, came {', '.join(came) or 'none'}")
+        if self.translate is not None:
+            self.translate.check(self.graphs)
+        if self.forecast is not None:
+            _check_forecast(self.graphs, self.attention, self.forecast)
+            if self.intervals is not None:
+                _check_intervals(self.intervals, self.forecast)
+        elif self.intervals is not None or self.attention:
+            raise ValueError("expected intervals and attention of a forecast alone")
 
-    def _check_attention(self, graph: Graph | None) -> None:
-        seq_len, length = self.forecast.seq_len, self.forecast.seq_len + self.forecast.pred_len
-        for spec in self.attention:
-            rows, columns = {"encoder": (seq_len, seq_len), "decoder": (length, length), "cross": (length, seq_len)}[
-                spec.kind
-            ]
-            if spec.rows.stop > rows or spec.columns.stop > columns:
-                came = f"{spec.rows.stop} and {spec.columns.stop}"
-                raise ValueError(f"expected {spec.weights} of rows up to {rows}, columns up to {columns}, came {came}")
-        if len({spec.weights for spec in self.attention}) < len(self.attention):
-            raise ValueError("expected each kind and layer of attention once")
-        file = graph.file if graph is not None else "attention.onnx"
-        expected = self.forecast.graph(file, self.attention) if self.attention else None
-        if graph != expected:
-            raise ValueError(f"expected a graph attention such as {expected}, came {graph}")
+    @property
+    def needed(self) -> set[str]:
+        """The files that graphs and texts are read from."""
+        graphs = {graph.file for graph in self.graphs.values()}
+        weights = {graph.weights for graph in self.graphs.values() if graph.weights is not None}
+        tokenizers = {self.translate.source_tokenizer, self.translate.target_tokenizer} if self.translate else set()
+        return graphs | weights | tokenizers
 
-    def _check_intervals(self, intervals: Intervals) -> None:
-        if not 1 <= intervals.season < self.forecast.seq_len:
-            raise ValueError(f"expected a season shorter than seq_len {self.forecast.seq_len}, came {intervals.season}")
-        expected = self.forecast.pred_len, len(self.forecast.columns)
-        for level, half_widths in intervals.half_widths.items():
-            if np.shape(half_widths) != expected:
-                raise ValueError(f"expected half widths of shape {expected} at {level}, came {np.shape(half_widths)}")
+    @property
+    def forecast_spec(self) -> ForecastSpec:
+        """Raises UnknownModel if this is a model of another task."""
+        if self.forecast is None:
+            raise UnknownModel(f"expected a model that forecasts, came {self.name}, made to {self.task}")
+        return self.forecast
+
+    @property
+    def translate_spec(self) -> TranslateSpec:
+        """Raises UnknownModel if this is a model of another task."""
+        if self.translate is None:
+            raise UnknownModel(f"expected a model that translates, came {self.name}, made to {self.task}")
+        return self.translate
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":
@@ -169,3 +159,32 @@ class Manifest:
 
     def to_json(self) -> bytes:
         return json.dumps(encode(self), indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _check_forecast(graphs: Mapping[str, Graph], attention: Sequence[AttentionSpec], spec: ForecastSpec) -> None:
+    graph = graphs.get("forecast")
+    if graph is None or graph != spec.graph(graph.file):
+        raise ValueError(f"expected a graph forecast such as {spec.graph('forecast.onnx')}, came {graph}")
+    seq_len, length = spec.seq_len, spec.seq_len + spec.pred_len
+    for each in attention:
+        rows, columns = {"encoder": (seq_len, seq_len), "decoder": (length, length), "cross": (length, seq_len)}[
+            each.kind
+        ]
+        if each.rows.stop > rows or each.columns.stop > columns:
+            came = f"{each.rows.stop} and {each.columns.stop}"
+            raise ValueError(f"expected {each.weights} of rows up to {rows}, columns up to {columns}, came {came}")
+    if len({each.weights for each in attention}) < len(attention):
+        raise ValueError("expected each kind and layer of attention once")
+    graph = graphs.get("attention")
+    expected = spec.graph(graph.file if graph is not None else "attention.onnx", attention) if attention else None
+    if graph != expected:
+        raise ValueError(f"expected a graph attention such as {expected}, came {graph}")
+
+
+def _check_intervals(intervals: Intervals, spec: ForecastSpec) -> None:
+    if not 1 <= intervals.season < spec.seq_len:
+        raise ValueError(f"expected a season shorter than seq_len {spec.seq_len}, came {intervals.season}")
+    expected = spec.pred_len, len(spec.columns)
+    for level, half_widths in intervals.half_widths.items():
+        if np.shape(half_widths) != expected:
+            raise ValueError(f"expected half widths of shape {expected} at {level}, came {np.shape(half_widths)}")

@@ -1,8 +1,30 @@
-"""How a translation model is fed."""
+"""How a translation model is fed, and what its graphs are.
 
+B batch, S source and T target positions, bos and eos included, padded; V words of the target vocabulary.
+
+- `greedy`: `source` (B, S), `caps` (B,) -> `target` (B, T), each row at most its cap long.
+- `encode`: `source` -> the memory, which stays as it is, and the state, which each step renews: tensors of the
+  architecture's own, B rows each.
+- `step`: `token` (B,), the memory and the state -> `log_probs` (B, V) of the next token, and the new state.
+- `attention`, if the architecture has any: `source`, `target` -> some of `encoder_maps` (B, layers, H, S, S),
+  `decoder_maps` (B, layers, H, T, T) and `cross_maps` (B, layers, H, T, S), for the whole target at once.
+
+Rows of memory and state are sentences' own: they may be dropped, reordered and doubled between steps.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from contract.graphs import Graph, Tensor
 from contract.text import SpecialTokens
+
+NEXT = "next_"
+"""Before the name of a state, in what a step gives."""
+
+_SOURCE = Tensor("source", "int64", (None, None))
+_TARGET = Tensor("target", "int64", (None, None))
+_TOKEN = Tensor("token", "int64", (None,))
+_MAPS = tuple(f"{kind}_maps" for kind in ("encoder", "decoder", "cross"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +58,36 @@ class TranslateSpec:
     def longest(self, source_len: int) -> int:
         """Tokens after which a translation ends in any case, for a source of so many: twice as many and a few."""
         return min(self.max_len, 2 * source_len + 10)
+
+    def check(self, graphs: Mapping[str, Graph]) -> None:
+        """Raises ValueError if these are not the graphs of such a model."""
+        for name in ("greedy", "encode", "step"):
+            if name not in graphs:
+                raise ValueError(f"expected a graph {name}, came {', '.join(graphs)}")
+        greedy, encode, step = (graphs[name] for name in ("greedy", "encode", "step"))
+        _expect("greedy", greedy, (_SOURCE, Tensor("caps", "int64", (None,))), (_TARGET,))
+        _expect("encode", encode, (_SOURCE,), encode.outputs)
+        log_probs = Tensor("log_probs", "float32", (None, self.target_size))
+        state = tuple(
+            Tensor(NEXT + each.name, each.dtype, each.shape) for each in encode.outputs if each.name in states(step)
+        )
+        _expect("step", step, (_TOKEN, *encode.outputs), (log_probs, *state))
+        if "attention" in graphs:
+            maps = tuple(
+                each
+                for each in graphs["attention"].outputs
+                if each.name in _MAPS and each.dtype == "float32" and len(each.shape) == 5
+            )
+            _expect("attention", graphs["attention"], (_SOURCE, _TARGET), maps)
+
+
+def states(step: Graph) -> tuple[str, ...]:
+    """The inputs of a step graph that it gives anew; the others but `token` are the memory."""
+    given = {each.name for each in step.outputs}
+    return tuple(each.name for each in step.inputs if NEXT + each.name in given)
+
+
+def _expect(name: str, graph: Graph, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
+    expected = Graph(graph.file, inputs, outputs, graph.weights, graph.tolerance)
+    if graph != expected:
+        raise ValueError(f"expected a graph {name} such as {expected}, came {graph}")

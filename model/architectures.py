@@ -8,16 +8,19 @@ from torch import nn
 from contract.attention import AttentionSpec
 from contract.manifest import ForecastSpec
 from contract.translation import TranslateSpec
+from model.decoding_graphs import Description
 from model.informer import Informer, InformerConfig
 from model.linear import Linear, LinearConfig, build_linear, fit_ridge
 from model.transformer import Transformer, TransformerConfig
+from model.transformer_graphs import TransformerGraphs
 
 
 class Architecture(NamedTuple):
     """A task, a config class, what builds the module from it, and what fits that in closed form, if anything does.
 
     `build` takes the config, the task's spec and the recipe's seed; `fit` the module and the task's data.
-    `attention` says of which maps the module's `explain` gives beside the forecast, if of any.
+    `attention` says of which maps the module's `explain` gives beside the forecast, if of any. `describe`, for what
+    decodes token by token, takes the module, the source's padding id, and whether weights are to be int8.
     """
 
     task: str
@@ -25,6 +28,7 @@ class Architecture(NamedTuple):
     build: Callable[[Any, Any, int], nn.Module]
     fit: Callable[[Any, Any], None] | None = None
     attention: Callable[[Any], tuple[AttentionSpec, ...]] = lambda _: ()
+    describe: Callable[[Any, int, bool], Description] | None = None
 
 
 def _informer(config: InformerConfig, spec: ForecastSpec, seed: int) -> nn.Module:
@@ -46,5 +50,5 @@ def _transformer(config: TransformerConfig, spec: TranslateSpec, _: int) -> nn.M
 ARCHITECTURES = {
     "informer": Architecture("forecast", InformerConfig, _informer, attention=InformerConfig.attention_specs),
     "linear": Architecture("forecast", LinearConfig, _linear, _fit_linear),
-    "transformer": Architecture("translate", TransformerConfig, _transformer),
+    "transformer": Architecture("translate", TransformerConfig, _transformer, describe=TransformerGraphs),
 }

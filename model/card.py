@@ -3,6 +3,7 @@
 from contract.manifest import Manifest
 from model.config import Recipe
 from model.evaluate import Evaluation
+from model.evaluate_translation import TranslationEvaluation
 
 
 def forecast_card(manifest: Manifest, recipe: Recipe, evaluation: Evaluation) -> str:
@@ -80,6 +81,44 @@ def _mended(notes: list[str]) -> str:
     return "- Mended: {}. A made-up value is never a forecast's truth, here or in training.\n".format("; ".join(notes))
 
 
+def translation_card(manifest: Manifest, recipe: Recipe, evaluation: TranslationEvaluation) -> str:
+    """card.md, in Markdown. Without samples: those are the data's sentences."""
+    spec, training = manifest.translate_spec, manifest.training
+    bleu = training["validation_bleu"]
+    return f"""# {manifest.name}, version {manifest.version}
+
+Text from `{spec.source}` to `{spec.target}`, sentence by sentence; {recipe.architecture}, {training["parameters"]:,} \
+parameters, {training["weights"]} weights.
+
+- Data: {recipe.data.origin or "not told"}; sha256 {training["data_sha256"]}
+- Trained: {training["history"]}
+- Vocabulary: {spec.source_size:,} tokens, {"one for both languages" if spec.shared else f"and {spec.target_size:,}"}
+
+## Accuracy
+
+Greedy translations of the {evaluation.sentences:,} source sentences of the {evaluation.split} split. None of them, in
+whatever case and punctuation, is in the training data. One reference each: the first that the data gives.
+
+{_translation_scores(evaluation)}
+
+CER {evaluation.cer:.1%}, WER {evaluation.wer:.1%}. {"; ".join(f"{k}: {v}" for k, v in evaluation.signatures.items())}
+
+BLEU on validation is {bleu["fp32"]:.2f} with fp32 weights, {bleu["int8"]:.2f} with int8.
+
+## Limits
+
+- It learned from short everyday sentences: of other text it knows little, and of names and numbers less.
+- A sentence of over {spec.max_len} tokens is more than it can read at once.
+- It may be fluent and wrong. Nothing checks what it says.
+
+## Recipe
+
+```toml
+{recipe.text.strip()}
+```
+"""
+
+
 def verdict(evaluation: Evaluation) -> str:
     """One plain sentence: how the model does against the best of the baselines, by MSE."""
     scores = {name: score.mse for name, score in evaluation.scores.items()}
@@ -95,6 +134,14 @@ def verdict(evaluation: Evaluation) -> str:
 def _scores(evaluation: Evaluation) -> str:
     rows = [f"| {name} | {scores.mse:.3f} | {scores.mae:.3f} |" for name, scores in evaluation.scores.items()]
     return "\n".join(["| | MSE | MAE |", "|---|---|---|", *rows])
+
+
+def _translation_scores(evaluation: TranslationEvaluation) -> str:
+    rows = [
+        f"| {each.words} | {each.sentences:,} | {each.bleu:.1f} | {each.chrf:.1f} |" for each in evaluation.by_length
+    ]
+    total = f"| all | {evaluation.sentences:,} | {evaluation.bleu:.1f} | {evaluation.chrf:.1f} |"
+    return "\n".join(["| words | sentences | BLEU | chrF |", "|---|---|---|---|", *rows, total])
 
 
 def _coverage(evaluation: Evaluation) -> str:

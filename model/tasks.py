@@ -18,6 +18,7 @@ from model.evaluate import Attentive, Evaluation, Forecaster, calibrate
 from model.evaluate import evaluate as evaluate_forecaster
 from model.evaluate_translation import TranslationEvaluation, Translator, evaluate_translation
 from model.export import export_forecast, onnx_forecaster, onnx_outputs, torch_outputs
+from model.export_translation import export_translation, onnx_translator
 from model.forecasting import AttentionGraph, ForecastData, ForecastGraph, load_data, prepare_data
 from model.report import forecast_report, translation_report
 from model.trainer import Task
@@ -148,7 +149,7 @@ class Translation:
         return lambda texts: translate(trained.model, texts, data)
 
     def onnx_predictor(self, bundle: Bundle, data: PairsData) -> Translator:
-        raise NotImplementedError
+        return onnx_translator(bundle, data)
 
     def evaluate(self, predictor: Translator, data: PairsData, split: str) -> TranslationEvaluation:
         return evaluate_translation(predictor, data, split)
@@ -166,7 +167,7 @@ class Translation:
         raise FaultyRecipe([Fault("", "expected a forecast model to draw plots of, came one that translates")])
 
     def export(self, trained: Trained, data: PairsData, bundles: Path) -> Bundle:
-        raise NotImplementedError
+        return export_translation(trained.recipe, trained.spec, trained.model, data, trained.provenance, bundles)
 
 
 TASKS: dict[str, TaskKind] = {"forecast": Forecasting(), "translate": Translation()}

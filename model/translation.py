@@ -173,7 +173,12 @@ class TranslationTask:
 
 
 def translate(model: nn.Module, texts: Sequence[str], data: PairsData) -> list[str]:
-    """Greedy translations, in order; computed without a cache, the plain way that others are checked against."""
+    """Greedy translations, in order."""
+    return data.target.decode(translate_ids(model, texts, data))
+
+
+def translate_ids(model: nn.Module, texts: Sequence[str], data: PairsData) -> list[list[int]]:
+    """Their tokens; computed without a cache, the plain way that others are checked against."""
     device = next(model.parameters()).device
     encoded = [torch.tensor(ids[: data.spec.max_len]) for ids in data.source.encode(texts)]
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
@@ -183,7 +188,7 @@ def translate(model: nn.Module, texts: Sequence[str], data: PairsData) -> list[s
         ids = _pad([encoded[i] for i in chosen], data.source.pad).to(device)
         caps = [data.spec.longest(len(encoded[i])) for i in chosen]
         found.update(zip(chosen, greedy(model, ids, ids != data.source.pad, caps, data.target), strict=True))
-    return data.target.decode([found[index] for index in range(len(texts))])
+    return [found[index] for index in range(len(texts))]
 
 
 @torch.no_grad()

@@ -43,7 +43,11 @@ class Forecasters:
     def __init__(self, repository: Repository, settings: Settings) -> None:
         self._repository = repository
         attentive = [name for name, loaded in repository.loaded.items() if loaded.manifest.attention]
-        self._by_name = {name: Forecaster(loaded, settings, attentive) for name, loaded in repository.loaded.items()}
+        self._by_name = {
+            name: Forecaster(loaded, settings, attentive)
+            for name, loaded in repository.loaded.items()
+            if loaded.manifest.forecast is not None
+        }
 
     def choose(self, request: ForecastRequest | BacktestRequest) -> "Forecaster":
         """The one named, or the only one, or the only one that has the request's columns.
@@ -51,7 +55,9 @@ class Forecasters:
         Raises UnknownModel, FaultyRequest if the request leaves the choice open, NotReady if there is none.
         """
         if request.model is not None:
-            return self._by_name[self._repository.get(request.model).manifest.name]
+            manifest = self._repository.get(request.model).manifest
+            _ = manifest.forecast_spec  # of another task, it is no model of ours
+            return self._by_name[manifest.name]
         if not self._by_name:
             raise NotReady("no forecast bundle is served; /readyz tells why")
         candidates = list(self._by_name.values())
@@ -82,7 +88,7 @@ class Forecaster:
         self._settings = settings
         self._attentive = attentive
         self.manifest = loaded.manifest
-        self.spec = loaded.manifest.forecast
+        self.spec = loaded.manifest.forecast_spec
         self._sessions = loaded.sessions
         # five digits below a column's standard deviation: more would be noise, and longer answers
         self._digits = 10.0 ** (5 - np.floor(np.log10(self.spec.scaler.std)))
@@ -269,7 +275,7 @@ def _schema_faults(request: ForecastRequest | BacktestRequest) -> list[Fault]:
 def sample_request(loaded: LoadedBundle) -> dict[str, Any]:
     """A body for POST /forecast: the bundle's first golden history, which is made up."""
     golden = loaded.golden
-    spec = loaded.manifest.forecast
+    spec = loaded.manifest.forecast_spec
     times = golden["times"].astype("M8[ms]")
     values = dict(zip(spec.columns, golden["history"][0].T.tolist(), strict=True))
     return {

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 def backtest_answer(manifest: Manifest, plan: Plan, results: Results, notes: list[str]) -> dict[str, Any]:
     """As BacktestResponse describes it, but NaN for null."""
-    spec, std = manifest.forecast, np.array(manifest.forecast.scaler.std)
+    spec, std = manifest.forecast_spec, np.array(manifest.forecast_spec.scaler.std)
     season, scale = _mase_scale(plan.before, spec.step.season, std)
     scores = {
         name: _scores(errors, results.coverage.get(name, {}), spec.columns, std, scale)
@@ -122,7 +122,7 @@ def _coverage(coverage: Coverage, columns: tuple[str, ...], std: Floats) -> dict
 def _sentence(
     manifest: Manifest, mse: float, best: str, change: Change | None, won: int, origins: dict[str, Any]
 ) -> str:
-    name, columns = manifest.name, len(manifest.forecast.columns)
+    name, columns = manifest.name, len(manifest.forecast_spec.columns)
     over = f"over {origins['count']:,} origins from {origins['first']} to {origins['last']}"
     if change is None:
         helps = "does not help" if mse else "does as well as can be, and no better than a baseline"
@@ -154,7 +154,7 @@ def _seen(manifest: Manifest, plan: Plan, origins: list[int]) -> tuple[int, int,
     except (KeyError, TypeError, ValueError):
         return 0, len(origins), None
     starts = np.array(origins)
-    ends = starts + manifest.forecast.pred_len - 1
+    ends = starts + manifest.forecast_spec.pred_len - 1
     inside = (plan.stamps.times[starts] <= last) & (plan.stamps.times[ends] >= first)
     return int(inside.sum()), len(origins), f"{first.item().isoformat()} to {last.item().isoformat()}"
 

@@ -24,7 +24,7 @@ class Backtester:
         """Raises FaultyRequest with every fault."""
         most = self._settings.max_backtest_origins
         # in a thread, as is all that takes long: other requests go on meanwhile
-        return await asyncio.to_thread(plan_backtest, request, self._loaded.manifest.forecast, most)
+        return await asyncio.to_thread(plan_backtest, request, self._loaded.manifest.forecast_spec, most)
 
     async def backtest(
         self, request: BacktestRequest, pool: RowPool, pause: Callable[[], Awaitable[None]]

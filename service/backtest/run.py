@@ -47,7 +47,7 @@ class Runner:
     """Runs plans for one forecast bundle; `fill` and `max_fill_share` are of contract.filling."""
 
     def __init__(self, loaded: LoadedBundle, fill: Method | Literal["error"], max_fill_share: float) -> None:
-        self._spec = loaded.manifest.forecast
+        self._spec = loaded.manifest.forecast_spec
         self._intervals = loaded.manifest.intervals
         self._session = loaded.sessions["forecast"]
         self._fill = fill

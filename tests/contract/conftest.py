@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from contract.manifest import FORMAT, ForecastSpec, Graph, Manifest, Tensor
+from contract.graphs import Graph, Tensor
+from contract.manifest import FORMAT, ForecastSpec, Manifest
 from contract.scaler import Scaler
 
 # no deadline: others share the machine; derandomized: a red run is the commit's doing, not the dice's
