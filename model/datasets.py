@@ -76,11 +76,13 @@ def _starts(table: Table, seen: slice, spec: ForecastSpec) -> NDArray[np.int64]:
 
 
 def _check_truth(windows: Windows, columns: tuple[str, ...]) -> None:
-    """Raises FaultyTable if in no window the future of a column was measured throughout."""
+    """Raises FaultyTable if a column was measured at some step of the future of no window."""
     _, _, future = windows.batch(torch.arange(len(windows)))
-    whole = (~future.isnan()).all(dim=1).any(dim=0).tolist()  # by column
-    message = f"expected {windows.pred_len} values running that need not be filled, in each split"
-    faults = [Fault(f"/{escape(name)}", message) for name, each in zip(columns, whole, strict=True) if not each]
+    known = (~future.isnan()).any(dim=0).all(dim=0).tolist()  # by column
+    message = (
+        f"expected values that need not be filled in each split, came none at some steps of {len(windows)} windows"
+    )
+    faults = [Fault(f"/{escape(name)}", message) for name, each in zip(columns, known, strict=True) if not each]
     if faults:
         raise FaultyTable(faults)
 

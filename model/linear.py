@@ -7,12 +7,11 @@ inputs the model that beats it. B windows, C columns, F calendar features, I inp
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from contract.manifest import ForecastSpec
-from contract.ridge import Floats, Part, ridge_weights
+from contract.ridge import ridge_weights
 from model.windows import Windows
 
 _CYCLES = {"hour": 24, "day_of_week": 7, "week_of_year": 53, "month": 12}
@@ -89,14 +88,14 @@ def build_linear(config: LinearConfig, spec: ForecastSpec) -> Linear:
 def fit_ridge(model: Linear, train: Windows, val: Windows) -> None:
     """Set the weights from scaled windows; each column's penalty is the best on `val`.
 
-    A column learns from the windows whose future was measured throughout, of which there is one at least.
+    Of values that were not measured nothing is learned.
     """
     train_own, train_shared, train_target = _inputs_and_targets(model, train)
     val_own, val_shared, val_target = _inputs_and_targets(model, val)
     split = train_own.shape[-1]
     for column in range(train_own.shape[1]):
         parts = (
-            _measured(
+            (
                 torch.cat([own[:, column], shared], dim=1).double().numpy(force=True),
                 target[..., column].numpy(force=True),
             )
@@ -105,11 +104,6 @@ def fit_ridge(model: Linear, train: Windows, val: Windows) -> None:
         best = torch.from_numpy(ridge_weights(*([part] for part in parts)))
         model.own_weights[column] = best[:split]
         model.shared_weights[column] = best[split:]
-
-
-def _measured(inputs: Floats, targets: Floats) -> Part:
-    whole = np.isfinite(targets).all(axis=1)
-    return (inputs, targets) if whole.all() else (inputs[whole], targets[whole])
 
 
 def _inputs_and_targets(model: Linear, windows: Windows) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,3 +36,14 @@ def test_refuses_to_fit_on_nothing(train, val, listed):
     parts = ([(X[:n], Y[:n])] if n or listed else [] for n in (train, val))
     with pytest.raises(ValueError, match="came none"):
         ridge_weights(*parts)
+
+
+def test_targets_that_are_missing_count_as_nothing():
+    random = np.random.default_rng(3)
+    x = random.normal(size=(4000, 3))
+    weights = np.array([[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]])
+    y = x @ weights
+    lacking = np.where(random.random(y.shape) < 0.2, np.nan, y)
+    np.testing.assert_allclose(ridge_weights([(x, lacking)], [(x, lacking)]), weights, atol=0.2)
+    with pytest.raises(ValueError, match="expected rows to fit on"):
+        ridge_weights([(x, np.full_like(y, np.nan))], [(x, y)])
