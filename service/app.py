@@ -15,9 +15,10 @@ from service.errors import add_error_handlers
 from service.forecaster import Forecasters
 from service.metrics import Metrics
 from service.openapi import add_components
-from service.routes import backtest, forecast, health, models
+from service.routes import backtest, forecast, health, models, translate
 from service.settings import Settings
 from service.state import State
+from service.translator import Translators
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ def create_app(settings: Settings) -> FastAPI:
         pool = RowPool(settings.threads)
         log.info("%d rows at a time on %s", pool.threads, device)
         metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
-        app.state.seqcast = State(settings, repository, pool, Forecasters(repository, settings), metrics)
+        forecasters, translators = Forecasters(repository, settings), Translators([], settings)
+        app.state.seqcast = State(settings, repository, pool, forecasters, translators, metrics)
         yield
         pool.close()
 
@@ -46,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for routes in (forecast, backtest, models, health):
+    for routes in (forecast, backtest, translate, models, health):
         app.include_router(routes.router)
     app.add_middleware(metrics.watch)
     add_error_handlers(app)

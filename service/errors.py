@@ -1,4 +1,4 @@
-"""Errors -> RFC 9457 problem+json, here and nowhere else."""
+"""Errors -> RFC 9457 problem+json, or LibreTranslate's form, here and nowhere else."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,9 @@ from service.schemas import faults_of
 log = logging.getLogger(__name__)
 
 SHOWN_FAULTS = 1000
+LIBRETRANSLATE = ("/translate", "/languages")
+_CLIENTS_OWN = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND)
+_ERRORS_TOLD = 10
 
 _STATUS: dict[type[SeqcastError], HTTPStatus] = {
     FaultyRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -60,33 +63,50 @@ def problem(
     return Response(orjson.dumps(content), status, headers, media_type="application/problem+json")
 
 
-def _on_seqcast_error(_: Request, error: Exception) -> Response:
+def _answer(
+    request: Request, status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem; to LibreTranslate's clients, in their form: JSON with `error`, and 400 for what they can mend."""
+    if request.url.path not in LIBRETRANSLATE:
+        return problem(status, detail, faults, headers)
+    status = HTTPStatus.BAD_REQUEST if status in _CLIENTS_OWN else status
+    content = orjson.loads(problem(status, detail, faults).body)
+    error = "; ".join(map(_told, faults[:_ERRORS_TOLD])) or detail
+    return Response(orjson.dumps({"error": error, **content}), status, headers, media_type="application/json")
+
+
+def _told(fault: Fault) -> str:
+    return f"{fault.pointer[1:]}: {fault.message}" if fault.pointer else fault.message
+
+
+def _on_seqcast_error(request: Request, error: Exception) -> Response:
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
     if status is None:
-        return _on_bug(_, error)
+        return _on_bug(request, error)
     if isinstance(error, FaultyInput):
-        return _faulty(error.faults)
+        return _faulty(request, error.faults)
     fault = [Fault("/model", str(error))] if isinstance(error, UnknownModel) else []
-    return problem(status, str(error), fault)
+    return _answer(request, status, str(error), fault)
 
 
-def _on_validation_error(_: Request, error: Exception) -> Response:
+def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 what the handler is registered for
-    return _faulty(faults_of(error.errors()))
+    return _faulty(request, faults_of(error.errors()))
 
 
-def _faulty(faults: Sequence[Fault]) -> Response:
+def _faulty(request: Request, faults: Sequence[Fault]) -> Response:
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     shown = f", the first {SHOWN_FAULTS} of them below" if len(faults) > SHOWN_FAULTS else ""
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The request has {count}{shown}.", faults)
+    return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, f"The request has {count}{shown}.", faults)
 
 
-def _on_http_exception(_: Request, error: Exception) -> Response:
+def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    return problem(error.status_code, str(error.detail), headers=error.headers)  # such as Allow of a 405
+    # such as Allow of a 405
+    return _answer(request, error.status_code, str(error.detail), headers=error.headers)
 
 
 def _on_bug(request: Request, error: Exception) -> Response:
     """The one outermost handler: the log gets the traceback, the client gets none of it."""
     log.error("unexpected error at %s", request.url.path, exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "An unexpected error; the service's log tells more.")
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "An unexpected error; the service's log tells more.")

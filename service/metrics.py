@@ -28,6 +28,8 @@ class Metrics:
             registry=self.registry,
         )
         self.rows = Counter("seqcast_rows", "Rows computed", ["model"], registry=self.registry)
+        self.texts = Counter("seqcast_texts", "Texts translated", ["model"], registry=self.registry)
+        self.tokens = Counter("seqcast_tokens", "Tokens of translations made", ["model"], registry=self.registry)
         self.bundles = Gauge(
             "seqcast_bundle_info", "1 for each version served", ["model", "version", "task"], registry=self.registry
         )

@@ -8,10 +8,23 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.backtest.schemas import BacktestRequest
-from service.schemas import AttentionSelection, ForecastRequest, Problem, Series
+from service.schemas import (
+    AttentionSelection,
+    ForecastRequest,
+    LibreTranslateProblem,
+    Problem,
+    Series,
+    TranslateRequest,
+)
 
 _REF = "#/components/schemas/{model}"
-_BODIES: tuple[type[BaseModel], ...] = (ForecastRequest, BacktestRequest, Series, AttentionSelection)
+_BODIES: tuple[type[BaseModel], ...] = (
+    ForecastRequest,
+    BacktestRequest,
+    Series,
+    AttentionSelection,
+    TranslateRequest,
+)
 
 
 def documented_body(schema: type[BaseModel], others: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,9 +34,10 @@ def documented_body(schema: type[BaseModel], others: Mapping[str, Any]) -> dict[
     return {"requestBody": {"required": True, "content": content}}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """`responses` of a route that answers these statuses with a problem."""
-    content = {"application/problem+json": {"schema": {"$ref": _REF.format(model=Problem.__name__)}}}
+def problems(*statuses: int, schema: type[Problem] = Problem) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that answers these statuses with a problem, or with JSON of another `schema`."""
+    media = "application/problem+json" if schema is Problem else "application/json"
+    content = {media: {"schema": {"$ref": _REF.format(model=schema.__name__)}}}
     return {status: {"content": content, "description": "Problem"} for status in statuses}
 
 
@@ -33,7 +47,7 @@ def add_components(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        schemas: tuple[type[BaseModel], ...] = (*_BODIES, Problem)
+        schemas: tuple[type[BaseModel], ...] = (*_BODIES, Problem, LibreTranslateProblem)
         _, definitions = models_json_schema([(schema, "validation") for schema in schemas], ref_template=_REF)
         document["components"]["schemas"] |= definitions["$defs"]
         return document

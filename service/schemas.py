@@ -160,6 +160,90 @@ class ForecastResponse(BaseModel):
     forecasts: list[Forecast]
 
 
+class TranslateRequest(Strict):
+    """LibreTranslate's fields, and ours: `model`, `scores`, `attention`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"q": "The night train is late again.\n- Where is it?", "source": "en", "target": "it"},
+                {"q": ["Please wait.", "WET PAINT"], "source": "auto", "target": "it", "alternatives": 2},
+            ]
+        }
+    )
+
+    q: Annotated[
+        Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+    ] = Field(description="A text, or several")
+    source: str = Field(description="Language of the texts, or auto where only one is served", examples=["en"])
+    target: str = Field(description="Language wanted", examples=["it"])
+    format: Literal["text"] = Field("text", description="Markup is not understood")
+    alternatives: int = Field(0, ge=0, le=10, description="Other translations wanted, at most")
+    api_key: str | None = Field(None, description="Read past: no key is asked for")
+    model: str | None = Field(
+        None, description="Name, or name:version; by default, the first by name for these languages"
+    )
+    scores: bool = Field(False, description="Log-probabilities of each sentence's tokens")
+    attention: bool = Field(False, description="Attention maps of each sentence, by layer and head")
+
+    @property
+    def texts(self) -> list[Any]:
+        return self.q if isinstance(self.q, list) else [self.q]
+
+    def pointer(self, index: int) -> str:
+        """To a text."""
+        return f"/q/{index}" if isinstance(self.q, list) else "/q"
+
+
+class DetectedLanguage(BaseModel):
+    """What `auto` was taken for. `confidence` is 0, since nothing is detected: only one language is served."""
+
+    confidence: float
+    language: str
+
+
+class SentenceScores(BaseModel):
+    """Natural logarithms of the probabilities that the model gives each token of its translation, its end included."""
+
+    tokens: list[str]
+    log_probs: list[float]
+    total: float
+
+
+Maps = list[list[list[list[float]]]]
+
+
+class SentenceAttention(BaseModel):
+    """Maps by layer and head, as far as the model has them. A row is what its token looks at; it sums to 1.
+
+    In a row of the decoder the token behind is looked for: in that of `<s>`, the first of the translation.
+    """
+
+    source: list[str] = Field(description="Tokens, with those of beginning and end")
+    target: list[str] = Field(description="Tokens, with that of the beginning")
+    encoder: Maps = Field([], description="(layer, head, source, source)")
+    decoder: Maps = Field([], description="(layer, head, target, target)")
+    cross: Maps = Field([], description="(layer, head, target, source)")
+
+
+class TranslateResponse(BaseModel):
+    """An array in each field if `q` is one. The last four are there if asked for, the last two sentence by sentence."""
+
+    translatedText: str | list[str]  # noqa: N815 LibreTranslate's
+    detectedLanguage: DetectedLanguage | list[DetectedLanguage] | None = None  # noqa: N815
+    alternatives: list[str] | list[list[str]] | None = None
+    scores: list[SentenceScores] | list[list[SentenceScores]] | None = None
+    attention: list[SentenceAttention] | list[list[SentenceAttention]] | None = None
+
+
+class Language(BaseModel):
+    """A language, and those that it is translated to."""
+
+    code: str
+    name: str
+    targets: list[str]
+
+
 class ModelSummary(BaseModel):
     """A served bundle."""
 
@@ -189,6 +273,12 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[ProblemFault] = []
+
+
+class LibreTranslateProblem(Problem):
+    """As LibreTranslate's clients expect: `error` says all that the others do."""
+
+    error: str
 
 
 def read(schema: type[T], data: Any, pointer: str = "") -> tuple[T | None, list[Fault]]:

@@ -40,7 +40,13 @@ class Settings(BaseSettings):
         5000, ge=1, description="Most origins that a backtest forecasts from; of longer tables it takes fewer than all"
     )
     max_attention_values: int = Field(
-        1_000_000, ge=0, description="Most weights of attention maps in an answer, over all its series; 0 for none"
+        1_000_000,
+        ge=0,
+        description="Most weights of attention maps in an answer, over all it is for; 0 for none",
+    )
+    max_texts: int = Field(2000, ge=1, description="Most texts of a translation request")
+    max_chars: int = Field(
+        200_000, ge=1, description="Most characters of a translation request, each alternative counted as once more"
     )
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"

@@ -9,6 +9,7 @@ from service.engine.repository import Repository
 from service.forecaster import Forecasters
 from service.metrics import Metrics
 from service.settings import Settings
+from service.translator import Translators
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class State:
     repository: Repository
     pool: RowPool
     forecasters: Forecasters
+    translators: Translators
     metrics: Metrics
 
 

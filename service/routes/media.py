@@ -5,8 +5,8 @@ from fastapi import Request
 from contract.errors import UnknownMediaType
 
 JSON, CSV = "application/json", "text/csv"
-# what clients send JSON as without being told to: curl -d, fetch, none at all
-_JSON_TOO = ("", "text/json", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream")
+# what clients send JSON as without being told to: fetch, none at all; and curl -d, as a form
+_JSON_TOO = ("", "text/json", "text/plain", "application/octet-stream")
 
 
 def body_type(request: Request) -> str:
@@ -14,9 +14,14 @@ def body_type(request: Request) -> str:
     came = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if came in (JSON, CSV):
         return came
-    if came in _JSON_TOO or came.endswith("+json"):
+    if is_json(came) or came == "application/x-www-form-urlencoded":
         return JSON
     raise UnknownMediaType(f"expected {JSON} or {CSV}, came {came[:60]}")
+
+
+def is_json(media: str) -> bool:
+    """Whether a body of this type is read as JSON, where there is no form to take it for."""
+    return media in (JSON, *_JSON_TOO) or media.endswith("+json")
 
 
 def answer_type(request: Request, body: str) -> str:

@@ -1,4 +1,4 @@
-"""Query parameters in place of a JSON request's fields, for bodies that hold the series alone."""
+"""Query parameters, or a form's fields, in place of a JSON request's."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,6 +21,11 @@ def integers(text: str) -> list[int | str]:
     return [integer(part.strip()) for part in text.split(",")] if text else []
 
 
+def boolean(text: str) -> bool | str:
+    """As `integer`."""
+    return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+
+
 def number(text: str) -> float | str:
     """As `integer`."""
     return float(text) if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{0,18})?", text) else text
@@ -36,11 +41,15 @@ def json(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A route's parameters: `fields` of its request, each with how its text is read, and names of `columns`."""
+    """A route's parameters: `fields` of its request, each with how its text is read, and names of `columns`.
+
+    Those in `lists` may come more than once, and are a list then.
+    """
 
     fields: Mapping[str, Callable[[str], Any]]
     columns: tuple[str, ...]
     descriptions: Mapping[str, str]
+    lists: tuple[str, ...] = ()
 
     def documented(self) -> list[dict[str, Any]]:
         """The parameters, in OpenAPI's form."""
@@ -76,7 +85,10 @@ def read_query(given: QueryParams, query: Query) -> tuple[dict[str, Any], dict[s
     faults += [
         Fault(f"/{name}", f"expected once, came {len(given.getlist(name))} times")
         for name in known
-        if len(given.getlist(name)) > 1
+        if len(given.getlist(name)) > 1 and name not in query.lists
     ]
     fields = {name: read(values[name]) for name, read in query.fields.items() if name in values}
+    for name in query.lists:
+        if len(given.getlist(name)) > 1:
+            fields[name] = [query.fields[name](text) for text in given.getlist(name)]
     return fields, {name: values.get(name) for name in query.columns}, faults

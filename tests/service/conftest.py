@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ from hypothesis import settings
 from contract.bundle import MANIFEST, read_bundle
 from service.app import create_app
 from service.settings import Settings
+from service.translator import Translators
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 START = np.datetime64("2018-06-22T20:00", "ms")
@@ -170,3 +172,16 @@ def series(bundle, table):
 def body(series):
     """A sound request of one hourly series, to spoil."""
     return {"model": "hourly", "series": [copy.deepcopy(series("hourly", id="one"))]}
+
+
+@pytest.fixture
+def translating(serving, tmp_path):
+    """translating(*translators, **settings) -> a client of a service with these alone, which need no model."""
+
+    def served(*translators, **settings):
+        client = serving(tmp_path, **settings)
+        state = client.app.state.seqcast
+        client.app.state.seqcast = replace(state, translators=Translators(translators, state.settings))
+        return client
+
+    return served

@@ -6,10 +6,13 @@ import pytest
 
 from service.routes.backtest import QUERY
 from service.routes.query import FORECAST
+from service.routes.translate import PARAMETERS
 
 PATHS = {
     "/forecast",
     "/backtest",
+    "/translate",
+    "/languages",
     "/models",
     "/models/{name}",
     "/models/{name}/sample",
@@ -85,3 +88,16 @@ def test_docs_refer_to_no_other_host(client):
     assert any(asset.endswith(".js") for asset in assets)
     for asset in assets:
         assert client.get(asset).status_code == 200, asset
+
+
+def test_a_translation_is_described_for_each_form_of_its_fields(document):
+    operation = document["paths"]["/translate"]["post"]
+    content = operation["requestBody"]["content"]
+    assert set(content) == {"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
+    schemas = document["components"]["schemas"]
+    fields = schemas["TranslateRequest"]["properties"]
+    assert [parameter["name"] for parameter in operation["parameters"]] == list(PARAMETERS.fields) == list(fields)
+    assert set(schemas["TranslateRequest"]["examples"][0]) <= set(fields)
+    for status in ("400", "413", "415", "503"):
+        assert set(operation["responses"][status]["content"]) == {"application/json"}
+    assert set(schemas["LibreTranslateProblem"]["required"]) > {"error"}

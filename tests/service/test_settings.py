@@ -19,6 +19,8 @@ VARIABLES = {
     "MAX_HORIZON_FACTOR": "4",
     "MAX_BACKTEST_ORIGINS": "100",
     "MAX_ATTENTION_VALUES": "500",
+    "MAX_TEXTS": "20",
+    "MAX_CHARS": "5000",
     "KEEP_ALIVE_S": "30",
     "LOG_LEVEL": "debug",
 }
@@ -33,6 +35,8 @@ READ = {
     "max_horizon_factor": 4,
     "max_backtest_origins": 100,
     "max_attention_values": 500,
+    "max_texts": 20,
+    "max_chars": 5000,
     "keep_alive_s": 30,
     "log_level": "debug",
 }

@@ -1,0 +1,315 @@
+"""Texts -> sentences -> a model's phrases -> their translations, put together as the texts were."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from iso639 import Lang
+from iso639.exceptions import InvalidLanguageValue
+from numpy.typing import NDArray
+
+from contract.errors import Fault, FaultyRequest, NotReady, UnknownModel
+from contract.text import Vocabulary
+from contract.translation import TranslateSpec
+from service.engine.batching import RowPool
+from service.schemas import TranslateRequest, shown
+from service.sentences import sentences
+from service.settings import Settings
+from service.turns import Turns
+from service.wording import Phrase, Worded, Wording
+
+AUTO = "auto"
+_SLICE = 1000
+"""Characters made ready in one go."""
+_DECODED = 64
+_BEAM = 4
+"""Hypotheses kept at least, however few are asked for."""
+
+Ids = tuple[int, ...]
+
+
+class Hypothesis(Protocol):
+    """A translation that a beam has found."""
+
+    @property
+    def ids(self) -> Sequence[int]: ...
+
+
+class Decoder(Protocol):
+    """What finds a model's translations. Sources are ids with bos and eos, targets without."""
+
+    async def greedy(self, sources: Sequence[Sequence[int]], pool: RowPool) -> list[list[int]]: ...
+
+    async def beam(
+        self, sources: Sequence[Sequence[int]], pool: RowPool, *, n_best: int, beam_size: int
+    ) -> Sequence[Sequence[Hypothesis]]: ...
+
+    async def maps(
+        self, source: Sequence[int], target: Sequence[int], pool: RowPool
+    ) -> Mapping[str, NDArray[np.float32]]: ...
+
+    async def score(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> Sequence[float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """`content` is the answer as TranslateResponse describes it; who made it, of how many texts, in how many tokens."""
+
+    content: dict[str, Any]
+    model: str
+    texts: int
+    tokens: int
+
+
+class Translators:
+    """The translators of a repository's bundles."""
+
+    def __init__(self, translators: Iterable["Translator"], settings: Settings) -> None:
+        self._by_name = {each.name: each for each in sorted(translators, key=lambda each: each.name)}
+        self._settings = settings
+
+    def languages(self) -> list[dict[str, Any]]:
+        """As GET /languages has them."""
+        targets: dict[str, set[str]] = {}
+        for each in self._by_name.values():
+            targets.setdefault(each.spec.source, set()).add(each.spec.target)
+            targets.setdefault(each.spec.target, set())
+        return [{"code": code, "name": _name(code), "targets": sorted(targets[code])} for code in sorted(targets)]
+
+    def choose(self, request: TranslateRequest) -> "Translator":
+        """The model named; else, of those for the two languages, the first by name.
+
+        Raises UnknownModel, FaultyRequest if none has these languages, NotReady if there is none at all.
+        """
+        if not self._by_name:
+            raise NotReady("no bundle that translates is served; /readyz tells why")
+        fitting = list(self._by_name.values())
+        if request.model is not None:
+            fitting = [each for each in fitting if request.model in (each.name, f"{each.name}:{each.version}")]
+            if not fitting:
+                served = ", ".join(f"{each.name}:{each.version}" for each in self._by_name.values())
+                raise UnknownModel(f"expected one of the models that translate ({served}), came {shown(request.model)}")
+        specs = [each.spec for each in fitting]
+        fault = _language_fault(request, specs)
+        if fault is not None:
+            raise FaultyRequest([fault])
+        return next(each for each in fitting if _has(each.spec, request.source, request.target))
+
+    async def faults(self, request: TranslateRequest) -> list[Fault]:
+        """What is wrong with the content of a request, as far as its model can be told."""
+        faults = _text_faults(request, self._settings)
+        try:
+            translator = self.choose(request)
+            if not faults:
+                await translator.prepare(request)
+        except FaultyRequest as error:
+            faults += error.faults
+        except UnknownModel as error:
+            faults.append(Fault("/model", str(error)))
+        except NotReady:
+            pass
+        return faults
+
+    async def translate(self, request: TranslateRequest, pool: RowPool) -> Translation:
+        """Raises as `choose` does, and FaultyRequest with every fault."""
+        if _text_faults(request, self._settings):
+            raise FaultyRequest(await self.faults(request))
+        return await self.choose(request).translate(request, pool, self._settings.max_attention_values)
+
+
+class Translator:
+    """Serves one bundle that translates."""
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        spec: TranslateSpec,
+        vocabularies: tuple[Vocabulary, Vocabulary],
+        decoder: Decoder,
+    ) -> None:
+        self.name, self.version, self.spec = name, version, spec
+        self._source, self._target = vocabularies
+        self._wording = Wording(self._source, spec.source, spec.max_len)
+        self.decoder = decoder
+
+    async def prepare(self, request: TranslateRequest) -> list[list[Worded]]:
+        """Each text's sentences. Raises FaultyRequest for texts of which most letters have no tokens."""
+        turns = Turns()
+        split: list[list[str]] = []
+        for text in request.texts:
+            split.append([])
+            for sentence in sentences(text, self.spec.source):
+                split[-1].append(sentence)
+                await turns.pause()
+        worded: dict[str, Worded] = {}
+        for some in _slices(dict.fromkeys(sentence for text in split for sentence in text)):
+            worded |= zip(some, self._wording.word(some), strict=True)
+            await turns.pause()
+        prepared = [[worded[sentence] for sentence in text] for text in split]
+        faults = []
+        for index, text in enumerate(prepared):
+            letters, unknown = sum(each.letters for each in text), sum(each.unknown for each in text)
+            if 2 * unknown > letters:
+                message = f"expected text in {_name(self.spec.source)}, came {unknown} of {letters} letters in words"
+                faults.append(Fault(request.pointer(index), f"{message} that {self.name} cannot spell"))
+        if faults:
+            raise FaultyRequest(faults)
+        return prepared
+
+    async def translate(self, request: TranslateRequest, pool: RowPool, max_maps: int) -> Translation:
+        """Raises FaultyRequest with every fault; one at /attention, if the maps have more than `max_maps` weights."""
+        prepared = await self.prepare(request)
+        times = Counter(phrase.ids for text in prepared for phrase in _phrases(text))
+        sources = list(times)
+        found = await self.decoder.greedy(sources, pool)
+        best = dict(zip(sources, found, strict=True))
+        translated = await self._put_together(prepared, dict(zip(sources, await self._decoded(found), strict=True)))
+        answers: dict[str, Sequence[Any]] = {"translatedText": translated}
+        if request.source == AUTO:
+            # LibreTranslate's answer where it cannot tell: nothing was detected, there was but one possibility
+            answers["detectedLanguage"] = [{"confidence": 0.0, "language": self.spec.source}] * len(translated)
+        if request.alternatives:
+            answers["alternatives"] = await self._alternatives(
+                request.alternatives, prepared, translated, sources, pool
+            )
+        if request.scores:
+            scores = await self._scores(best, pool)
+            answers["scores"] = [[scores[phrase.ids] for phrase in _phrases(text)] for text in prepared]
+        if request.attention:
+            maps = await self._maps(best, times, max_maps, pool)
+            answers["attention"] = [[maps[phrase.ids] for phrase in _phrases(text)] for text in prepared]
+        single = isinstance(request.q, str)
+        content = {name: each[0] if single else each for name, each in answers.items()}
+        return Translation(content, self.name, len(translated), sum(map(len, found)))
+
+    async def _put_together(self, prepared: Sequence[Sequence[Worded]], translations: Mapping[Ids, str]) -> list[str]:
+        """The texts, each phrase with its translation in its place."""
+        texts, turns = [], Turns()
+        for text in prepared:
+            parts: list[str] = []
+            for each in text:
+                parts += [part if isinstance(part, str) else part.answer(translations[part.ids]) for part in each.parts]
+                await turns.pause()
+            texts.append("".join(parts))
+        return texts
+
+    async def _alternatives(
+        self,
+        wanted: int,
+        prepared: Sequence[Sequence[Worded]],
+        translated: Sequence[str],
+        sources: Sequence[Ids],
+        pool: RowPool,
+    ) -> list[list[str]]:
+        """Up to `wanted` others of each text: each phrase in its next best translation, or its best if none is left."""
+        n_best = wanted + 1  # since one of them is usually the translation itself
+        found = await self.decoder.beam(sources, pool, n_best=n_best, beam_size=max(_BEAM, n_best))
+        others: list[list[str]] = [[] for _ in translated]
+        for rank in range(n_best):
+            ranked = [each[rank if rank < len(each) else 0].ids for each in found]
+            texts = await self._put_together(prepared, dict(zip(sources, await self._decoded(ranked), strict=True)))
+            for text, first, other in zip(texts, translated, others, strict=True):
+                if text != first and text not in other and len(other) < wanted:
+                    other.append(text)
+        return others
+
+    async def _scores(self, best: Mapping[Ids, Sequence[int]], pool: RowPool) -> dict[Ids, dict[str, Any]]:
+        """Log-probabilities of each translation's tokens, eos included, each given those before it."""
+        told = {}
+        for source, target in best.items():
+            scores = [round(float(each), 4) for each in await self.decoder.score(source, target, pool)]
+            tokens = self._target.tokens([*target, self._target.eos])
+            told[source] = {"tokens": tokens, "log_probs": scores, "total": round(sum(scores), 4)}
+        return told
+
+    async def _maps(
+        self, best: Mapping[Ids, Sequence[int]], times: Mapping[Ids, int], most: int, pool: RowPool
+    ) -> dict[Ids, dict[str, Any]]:
+        """Maps by layer and head of each translation, which is told so many `times`."""
+        told, size = {}, 0
+        for source, target in best.items():
+            maps = await self.decoder.maps(source, target, pool)
+            if not maps:
+                raise FaultyRequest([Fault("/attention", f"expected false, since {self.name} has no maps to show")])
+            size += times[source] * sum(each.size for each in maps.values())
+            if size > most:
+                message = f"expected texts whose maps have up to {most} weights, came more; send fewer at a time"
+                raise FaultyRequest([Fault("/attention", message)])
+            tokens = {
+                "source": self._source.tokens(source),
+                "target": self._target.tokens([self._target.bos, *target]),
+            }
+            told[source] = tokens | {kind: np.round(each, 4) for kind, each in maps.items()}
+        return told
+
+    async def _decoded(self, found: Sequence[Sequence[int]]) -> list[str]:
+        texts: list[str] = []
+        turns = Turns()
+        for start in range(0, len(found), _DECODED):
+            texts += self._target.decode(found[start : start + _DECODED])
+            await turns.pause()
+        return texts
+
+
+def _name(code: str) -> str:
+    """Of a language, in English."""
+    try:
+        return str(Lang(code).name)
+    except InvalidLanguageValue:
+        return code
+
+
+def _phrases(text: Sequence[Worded]) -> Iterator[Phrase]:
+    return (part for each in text for part in each.parts if isinstance(part, Phrase))
+
+
+def _slices(texts: Iterable[str]) -> Iterator[list[str]]:
+    """In groups of about _SLICE characters."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        some.append(text)
+        size += len(text)
+        if size > _SLICE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _has(spec: TranslateSpec, source: str, target: str) -> bool:
+    return source in (spec.source, AUTO) and spec.target == target
+
+
+def _language_fault(request: TranslateRequest, specs: Sequence[TranslateSpec]) -> Fault | None:
+    """Why none of these has the languages asked for, or which of them has cannot be told."""
+    sources = {spec.source for spec in specs if _has(spec, request.source, request.target)}
+    if len(sources) == 1:
+        return None
+    pairs = ", ".join(sorted({f"{spec.source} to {spec.target}" for spec in specs}))
+    if sources:
+        return Fault("/source", f"expected a language, since none is detected here; served are {pairs}")
+    place = "source" if request.source not in {AUTO, *(spec.source for spec in specs)} else "target"
+    return Fault(f"/{place}", f"{shown(getattr(request, place))} is not supported; served are {pairs}")
+
+
+def _text_faults(request: TranslateRequest, settings: Settings) -> list[Fault]:
+    """What is wrong with `q`."""
+    texts = request.texts
+    if not isinstance(request.q, str | list):
+        return [Fault("/q", f"expected a text, or an array of texts, came {shown(request.q)}")]
+    if len(texts) > settings.max_texts:
+        return [Fault("/q", f"expected up to {settings.max_texts} texts, came {len(texts)}")]
+    faults = [
+        Fault(request.pointer(index), f"expected a text, came {shown(text)}")
+        for index, text in enumerate(texts)
+        if not isinstance(text, str)
+    ]
+    size = sum(len(text) for text in texts if isinstance(text, str)) * (1 + request.alternatives)
+    if size > settings.max_chars:
+        counted = " counted once more for each alternative," if request.alternatives else ""
+        faults.append(Fault("/q", f"expected up to {settings.max_chars} characters,{counted} came {size}"))
+    return faults

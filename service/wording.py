@@ -1,0 +1,237 @@
+"""Sentences as a translation model knows them, and its answers as the sentence was.
+
+What the model has no tokens for is never given to it, and stands in the answer as it stood in the text.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from contract.text import Vocabulary
+from service.casing import Casing
+
+LONGEST = 100
+"""Tokens given to a model at once, if it takes so many: hardly any that it was trained on are longer."""
+_LONG_NUMBER = 6
+"""Digits that a number has at least which a model is not trusted with."""
+
+# a list's bullets and numbers
+_MARKER = re.compile(r"\s*(?:(?:[-*+•–—>#]+|\(?(?:[0-9]{1,3}|[A-Za-z])[.)])\s+)*")
+# addresses, handles and numbers; then words, with the marks and format characters in them, and signs one by one
+_ATOM = re.compile(
+    r"(?P<literal>(?:[a-z][a-z0-9+.-]{1,20}://|www\.)[^\s<>]+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+|[@#]\w+)"
+    r"|(?P<number>[0-9][0-9.,:/-]*)"
+    r"|(?:[^\W_][\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff'’]*)+|[^\s]",
+    re.IGNORECASE,
+)
+_LITERAL = re.compile(r"://|www\.|[@#]\w|[0-9](?:[.,:/-]?[0-9]){5}", re.IGNORECASE)
+_BEHIND_WORD = re.compile(r"(?<=\S)(?=\s)")
+_BEHIND = ".,:;!?'\")]/-"
+"""Signs that are no part of an address or number when they end it."""
+_RESPELT: dict[int, str] = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛ʼ′", "'"),
+        **dict.fromkeys("“”„‟«»″", '"'),
+        **dict.fromkeys("‐‑–—―‒−", "-"),
+        "…": "...",
+    }
+)
+
+Kind = Literal["words", "literal", "unknown"]
+Spelling = dict[int, str]
+"""For `str.translate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """What a model translates at once: `text`, in a sentence's case, as `ids` with bos and eos.
+
+    `part` if it is not the whole sentence.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    casing: Casing
+    part: bool = False
+
+    def answer(self, translation: str) -> str:
+        """A translation of this phrase: in its case, and without a full stop or a capital that came from nowhere.
+
+        An empty one would lose the phrase, which then stays as it is.
+        """
+        text, end = translation.strip() or self.text, self.text[-1]
+        if text.endswith(".") and not text.endswith("..") and (end.isalnum() or end in ",;:"):
+            text = text[:-1] + ("" if end.isalnum() else end)
+        if self.part and self.text[0].islower() and not text[1:2].isupper():
+            text = text[:1].lower() + text[1:]
+        return self.casing.give(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """A sentence made ready: phrases, and between them what stays as it is. Of its letters `unknown` have no tokens."""
+
+    parts: tuple[Phrase | str, ...]
+    letters: int
+    unknown: int
+
+
+class Wording:
+    """For one source language and its vocabulary, and models that take `max_len` tokens."""
+
+    def __init__(self, vocabulary: Vocabulary, language: str, max_len: int) -> None:
+        self._vocabulary, self._language = vocabulary, language
+        self._limit = min(max_len, LONGEST)
+
+    def word(self, sentences: Sequence[str]) -> list[Worded]:
+        """Each sentence made ready; its parts put together, phrases unanswered, are the sentence in other spelling."""
+        cores = [_core(sentence) for sentence in sentences]
+        casings = [Casing.of(core, self._costs) for _, core, _ in cores]
+        texts = [
+            self._given(core, casing, _RESPELT, begins=True)
+            for (_, core, _), casing in zip(cores, casings, strict=True)
+        ]
+        encoded = self._vocabulary.encode(texts)
+        return [self._worded(*each) for each in zip(cores, casings, texts, encoded, strict=True)]
+
+    def _worded(self, sentence: tuple[str, str, str], casing: Casing, text: str, ids: list[int]) -> Worded:
+        before, core, after = sentence
+        letters = sum(map(str.isalpha, core))
+        if not letters:
+            return Worded((before + core + after,), 0, 0)
+        if self._fits(ids) and not _LITERAL.search(core):
+            return Worded((before, Phrase(text, tuple(ids), casing), after), letters, 0)
+        parts, unknown = self._cut(core, casing)
+        return Worded((before, *parts, after), letters, unknown)
+
+    def _cut(self, core: str, casing: Casing) -> tuple[list[Phrase | str], int]:
+        """Phrases that have tokens and are short enough, and between them the rest; letters of words without tokens."""
+        plain = self._plain(core)
+        parts: list[Phrase | str] = []
+        unknown = 0
+        for kind, run in self._runs(core, plain):
+            if kind == "words" and any(map(str.isalpha, run)):
+                phrases, lost = self._phrases(self._given(run, casing, plain, begins=not parts), casing)
+                parts += phrases
+                unknown += lost
+            else:
+                parts.append(run)
+                unknown += sum(map(str.isalpha, run)) if kind == "unknown" else 0
+        if sum(isinstance(part, Phrase) for part in parts) > 1:
+            parts = [replace(part, part=True) if isinstance(part, Phrase) else part for part in parts]
+        return parts, unknown
+
+    def _phrases(self, given: str, casing: Casing) -> tuple[list[Phrase | str], int]:
+        """Of a text as the model gets it, the same."""
+        pieces = self._fitting(given)
+        parts: list[Phrase | str] = []
+        unknown = 0
+        for piece, ids in zip(pieces, self._vocabulary.encode(pieces), strict=True):
+            lead, inner, trail = _stripped(piece)
+            letters = sum(map(str.isalpha, inner))
+            if letters and self._fits(ids):
+                parts += [lead, Phrase(inner, tuple(ids), casing), trail]
+            else:
+                parts.append(piece)
+                unknown += letters
+        return parts, unknown
+
+    def _given(self, text: str, casing: Casing, plain: Spelling, *, begins: bool = True) -> str:
+        """As the model gets it: in signs and case that it knows."""
+        return casing.take(_respelt(text, plain), self._language, self._costs, begins=begins)
+
+    def _fits(self, ids: Sequence[int]) -> bool:
+        return len(ids) <= self._limit and self._vocabulary.unk not in ids
+
+    def _runs(self, core: str, plain: Spelling) -> Iterator[tuple[Kind, str]]:
+        """`core` cut where what the model has tokens for begins and ends."""
+        atoms = list(_atoms(core))
+        spelt = [_respelt(core[start:end], plain) for _, start, end in atoms]
+        kind: Kind = "words"
+        begun = 0
+        for (literal, start, _), spelling, known in zip(atoms, spelt, self._known(spelt), strict=True):
+            if not literal and not spelling:
+                continue  # a format character belongs to what it is in
+            this: Kind = "literal" if literal else "words" if known else "unknown"
+            if this != kind:
+                if start > begun:
+                    yield kind, core[begun:start]
+                kind, begun = this, start
+        yield kind, core[begun:]
+
+    def _fitting(self, text: str) -> list[str]:
+        """`text` in parts that the model takes, cut behind a clause if there is one, or else behind a word."""
+        words = _BEHIND_WORD.split(text)
+        encoded = self._encoded(words)
+        parts, begun, end, filled, behind = [], 0, 0, 0, 0
+        for index, word in enumerate(words):
+            size = len(encoded[word]) - 2
+            if filled + size > self._limit - 2 and index > begun:
+                cut = end if end > begun else index
+                parts.append("".join(words[begun:cut]))
+                filled, begun = (filled - behind if cut == end else 0), cut
+            filled += size
+            if word.endswith((",", ";", ":")):
+                end, behind = index + 1, filled
+        return [*parts, "".join(words[begun:])]
+
+    def _known(self, texts: Sequence[str]) -> list[bool]:
+        """Whether there are tokens for all of it, in small letters or as it is."""
+        cases = zip(self._costs([text.lower() for text in texts]), self._costs(texts), strict=True)
+        return [min(costs) < math.inf for costs in cases]
+
+    def _costs(self, texts: Sequence[str]) -> list[float]:
+        """As `Costs` has it: tokens are numbered as they are frequent, and of frequencies Zipf's law is assumed."""
+        costs = {
+            text: math.inf if self._vocabulary.unk in ids else sum(math.log(1 + each) for each in ids[1:-1])
+            for text, ids in self._encoded(texts).items()
+        }
+        return [costs[text] for text in texts]
+
+    def _encoded(self, texts: Iterable[str]) -> dict[str, list[int]]:
+        different = list(dict.fromkeys(texts))
+        return dict(zip(different, self._vocabulary.encode(different), strict=True))
+
+    def _plain(self, core: str) -> Spelling:
+        """Plainer signs for those of `core`: what Unicode has for those without tokens, none for format characters."""
+        strange = [char for char in set(unicodedata.normalize("NFC", core)) if not char.isascii()]
+        without = [char for char, cost in zip(strange, self._costs(strange), strict=True) if cost == math.inf]
+        plainer = {
+            char: "" if unicodedata.category(char) == "Cf" else unicodedata.normalize("NFKC", char) for char in without
+        }
+        return {**str.maketrans(plainer), **_RESPELT}
+
+
+def _respelt(text: str, plain: Spelling) -> str:
+    return unicodedata.normalize("NFC", text).translate(plain)
+
+
+def _atoms(core: str) -> Iterator[tuple[bool, int, int]]:
+    """Words and signs, whether each is to stay as it is, from where to where."""
+    at = 0
+    while match := _ATOM.search(core, at):
+        start, at = match.span()
+        literal = match["literal"] or match["number"]
+        whole = literal.rstrip(_BEHIND) if literal else ""
+        stays = bool(match["literal"]) or sum(map(str.isdigit, whole)) >= _LONG_NUMBER
+        if stays:
+            at = start + len(whole)
+        yield stays, start, at
+
+
+def _core(sentence: str) -> tuple[str, str, str]:
+    """What is in front of the text in a sentence, such as a list's number; the text; the space behind it."""
+    match = _MARKER.match(sentence)
+    start = match.end() if match else 0
+    _, core, after = _stripped(sentence[start:])
+    return sentence[:start], core, after
+
+
+def _stripped(text: str) -> tuple[str, str, str]:
+    """The white space in front, the text, the white space behind."""
+    inner = text.strip()
+    start = text.index(inner)
+    return text[:start], inner, text[start + len(inner) :]
