@@ -1,18 +1,24 @@
 """Source tokens in, target tokens out: the decoding half of a translation, on a bundle's graphs."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.decoding import Hypothesis, padded, stripped
+from contract.decoding import Beam, Hypothesis, padded, repeats_endlessly, search, stripped
 from contract.text import Vocabulary
 from contract.translation import TranslateSpec
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle
 
-BATCH = 32
+GREEDY_BATCH = 32
 """Sentences translated at a time: more gains nothing on a CPU, and makes others wait."""
+BEAM_BATCH = 8
+
+T = TypeVar("T")
 
 
 class Decoder:
@@ -25,24 +31,23 @@ class Decoder:
         self._special = {target.pad, target.bos, target.eos}
 
     async def greedy(self, sources: Sequence[Sequence[int]], pool: RowPool) -> list[list[int]]:
-        """Each source's likeliest next token, again and again; special tokens are left out."""
-        order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
-        found: dict[int, list[int]] = {}
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            inputs = {
-                "source": padded([sources[i] for i in chosen], self._source.pad),
-                "caps": np.array([self._spec.longest(len(sources[i])) for i in chosen]),
-            }
-            target = (await pool.run_whole(self._sessions["greedy"], inputs))["target"]
-            found.update(zip(chosen, stripped(target, self._special), strict=True))
-        return [found[index] for index in range(len(sources))]
+        """Each source's likeliest next token, again and again; special tokens are left out.
+
+        Where that would go on repeating itself, the next likeliest token that does not.
+        """
+        found = await self._in_batches(sources, GREEDY_BATCH, self._greedy, pool)
+        endless = [i for i, source in enumerate(sources) if repeats_endlessly(source, found[i])]
+        mended = await self.beam([sources[i] for i in endless], pool, n_best=1, beam_size=1)
+        for index, (hypothesis,) in zip(endless, mended, strict=True):
+            found[index] = list(hypothesis.ids)
+        return found
 
     async def beam(
         self, sources: Sequence[Sequence[int]], pool: RowPool, *, n_best: int, beam_size: int
     ) -> list[list[Hypothesis]]:
-        """The `n_best` translations of each source, best first."""
-        raise NotImplementedError
+        """The `n_best` translations of each source, best first; fewer where there are no more."""
+        beam = Beam(beam_size, n_best)
+        return await self._in_batches(sources, BEAM_BATCH, lambda batch: self._search(batch, beam), pool)
 
     async def maps(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> dict[str, NDArray[np.float32]]:
         """Attention maps by kind, "encoder", "decoder" and "cross", each (layers, H, queries, keys); {} if none.
@@ -53,5 +58,30 @@ class Decoder:
         if "attention" not in self._sessions:
             return {}
         inputs = {"source": np.array([source]), "target": np.array([[self._target.bos, *target]])}
-        maps = await pool.run_whole(self._sessions["attention"], inputs)
+        maps = await pool.run(self._sessions["attention"], inputs)
         return {name.removesuffix("_maps"): each[0] for name, each in maps.items()}
+
+    async def _in_batches(
+        self, sources: Sequence[Sequence[int]], size: int, work: Callable[[list[Sequence[int]]], list[T]], pool: RowPool
+    ) -> list[T]:
+        """`work` on batches of similar length, spread over the pool's threads; results in the order of `sources`."""
+        order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
+        size = min(size, math.ceil(len(sources) / pool.threads)) or 1
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        found: dict[int, T] = {}
+        done = await pool.spread([partial(work, [sources[i] for i in batch]) for batch in reversed(batches)])
+        for batch, results in zip(reversed(batches), done, strict=True):
+            found.update(zip(batch, results, strict=True))
+        return [found[index] for index in range(len(sources))]
+
+    def _greedy(self, sources: list[Sequence[int]]) -> list[list[int]]:
+        inputs = {"source": padded(sources, self._source.pad), "caps": np.array(self._caps(sources))}
+        return stripped(self._sessions["greedy"].run(inputs)["target"], self._special)
+
+    def _search(self, sources: list[Sequence[int]], beam: Beam) -> list[list[Hypothesis]]:
+        encoded = self._sessions["encode"].run({"source": padded(sources, self._source.pad)})
+        step, bos, eos = self._sessions["step"].run, self._target.bos, self._target.eos
+        return search(encoded, step, sources, self._caps(sources), bos, eos, beam)
+
+    def _caps(self, sources: Sequence[Sequence[int]]) -> list[int]:
+        return [self._spec.longest(len(source)) for source in sources]

@@ -3,15 +3,18 @@
 import asyncio
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.session import Arrays, Session
+
+T = TypeVar("T")
 
 CHUNK = 8
 """Rows of one job: few enough that a single row never waits long behind a large request."""
@@ -32,31 +35,35 @@ class RowPool:
         self, session: Session, inputs: Arrays, names: Sequence[str] | None = None
     ) -> dict[str, NDArray[Any]]:
         """Tensors by name, B rows each -> outputs by name, B rows each, in the same order: all, or `names`."""
-        loop = asyncio.get_running_loop()
         rows = len(next(iter(inputs.values())))
-        if rows <= 1:
-            return await loop.run_in_executor(self._executor, session.run, inputs, names)
-        size = min(CHUNK, math.ceil(rows / self.threads))
-        starts = range(0, rows, size)
-        results: dict[int, dict[str, NDArray[Any]]] = {}
-        waiting = iter(starts)
+        size = max(1, min(CHUNK, math.ceil(rows / self.threads)))
+        chunks = [
+            {name: tensor[start : start + size] for name, tensor in inputs.items()} for start in range(0, rows, size)
+        ]
+        results = await self.spread([partial(session.run, chunk, names) for chunk in chunks or [dict(inputs)]])
+        if len(results) == 1:
+            return results[0]
+        return {name: np.concatenate([each[name] for each in results]) for name in results[0]}
+
+    async def spread(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        """Run the jobs, no more than one a thread at a time; their results in order."""
+        loop = asyncio.get_running_loop()
+        if len(jobs) == 1:
+            return [await loop.run_in_executor(self._executor, jobs[0])]
+        results: dict[int, T] = {}
+        waiting = iter(enumerate(jobs))
 
         async def lane() -> None:
-            for start in waiting:
-                chunk = {name: tensor[start : start + size] for name, tensor in inputs.items()}
-                results[start] = await loop.run_in_executor(self._executor, session.run, chunk, names)
+            for index, job in waiting:
+                results[index] = await loop.run_in_executor(self._executor, job)
 
         try:
             async with asyncio.TaskGroup() as lanes:
-                for _ in range(min(self.threads, len(starts))):
+                for _ in range(min(self.threads, len(jobs))):
                     lanes.create_task(lane())
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # as one row would: the caller need not know of lanes
-        return {name: np.concatenate([results[start][name] for start in starts]) for name in results[0]}
-
-    async def run_whole(self, session: Session, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """The same as one batch, for a graph whose rows gain from each other's company."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, session.run, inputs)
+            raise group.exceptions[0] from None  # as one job would: the caller need not know of lanes
+        return [results[index] for index in range(len(jobs))]
 
     def close(self) -> None:
         """Wait for what runs, and end the threads."""
