@@ -11,6 +11,7 @@ from contract.translation import TranslateSpec
 from model.decoding_graphs import Description
 from model.informer import Informer, InformerConfig
 from model.linear import Linear, LinearConfig, build_linear, fit_ridge
+from model.recurrent import Recurrent, RecurrentConfig
 from model.transformer import Transformer, TransformerConfig
 from model.transformer_graphs import TransformerGraphs
 
@@ -43,6 +44,10 @@ def _fit_linear(model: Linear, data: Any) -> None:
     fit_ridge(model, data.scaled["train"], data.scaled["val"])
 
 
+def _recurrent(config: RecurrentConfig, spec: TranslateSpec, _: int) -> nn.Module:
+    return Recurrent(config, spec.target_size, None if spec.shared else spec.source_size)
+
+
 def _transformer(config: TransformerConfig, spec: TranslateSpec, _: int) -> nn.Module:
     return Transformer(config, spec.target_size, None if spec.shared else spec.source_size)
 
@@ -50,5 +55,6 @@ def _transformer(config: TransformerConfig, spec: TranslateSpec, _: int) -> nn.M
 ARCHITECTURES = {
     "informer": Architecture("forecast", InformerConfig, _informer, attention=InformerConfig.attention_specs),
     "linear": Architecture("forecast", LinearConfig, _linear, _fit_linear),
+    "recurrent": Architecture("translate", RecurrentConfig, _recurrent),
     "transformer": Architecture("translate", TransformerConfig, _transformer, describe=TransformerGraphs),
 }

@@ -22,7 +22,7 @@ class SparseMap(NamedTuple):
 
 
 class FullAttention(nn.Module):
-    """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1)."""
+    """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1); its kin score otherwise."""
 
     def __init__(self, *, causal: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class FullAttention(nn.Module):
 
         `mask` (B, L_K) is true where a key may be looked at, and must be so for one key of each row at least.
         """
-        scores = scaled_dot(queries, keys)
+        scores = self.scores(queries, keys)
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, None], -math.inf)
         if self.causal:
@@ -44,6 +44,42 @@ class FullAttention(nn.Module):
             scores = scores.masked_fill(positions > positions[: scores.shape[-2], None], -math.inf)
         weights = scores.softmax(dim=-1)
         return self.dropout(weights) @ values, weights if need_map else None
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(B, H, L_Q, E), (B, H, L_K, E) -> (B, H, L_Q, L_K): how well each key fits each query."""
+        return scaled_dot(queries, keys)
+
+
+class DotAttention(FullAttention):
+    """The dot product as it is (Luong et al. 2015, section 3.1)."""
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return queries @ keys.transpose(-2, -1)
+
+
+class BilinearAttention(FullAttention):
+    """s^T W h, "general" in Luong et al. 2015, section 3.1."""
+
+    def __init__(self, width: int, *, dropout: float = 0.0) -> None:
+        super().__init__(dropout=dropout)
+        self.weight = nn.Linear(width, width, bias=False)
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return queries @ self.weight(keys).transpose(-2, -1)
+
+
+class AdditiveAttention(FullAttention):
+    """v^T tanh(W s + U h) (Bahdanau et al. 2015, appendix A.1.2)."""
+
+    def __init__(self, width: int, *, dropout: float = 0.0) -> None:
+        super().__init__(dropout=dropout)
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        both = self.query(queries).unsqueeze(-2) + self.key(keys).unsqueeze(-3)  # (B, H, L_Q, L_K, E)
+        return self.score(torch.tanh(both)).squeeze(-1)
 
 
 class ProbSparseAttention(nn.Module):

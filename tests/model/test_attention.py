@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from model.attention import (
+    AdditiveAttention,
+    BilinearAttention,
+    DotAttention,
     FullAttention,
     MultiHeadAttention,
     ProbSparseAttention,
@@ -154,3 +157,19 @@ def test_mix_reads_heads_as_time():
     x = torch.arange(48.0).view(1, 6, 8)
     expected = torch.cat([x[..., :4].reshape(1, 3, 8), x[..., 4:].reshape(1, 3, 8)], dim=1)
     assert torch.equal(identities(mix=True)(x, x)[0], expected)
+
+
+def test_scores_by_their_formulas():
+    queries, keys = torch.randn(1, 1, 3, 4), torch.randn(1, 1, 5, 4)
+    bilinear, additive = BilinearAttention(4), AdditiveAttention(4)
+    for row, query in enumerate(queries[0, 0]):
+        for column, key in enumerate(keys[0, 0]):
+            expected = {
+                DotAttention(): query @ key,
+                FullAttention(): query @ key / 2,
+                bilinear: query @ bilinear.weight.weight @ key,
+                additive: additive.score.weight[0]
+                @ torch.tanh(additive.query.weight @ query + additive.key.weight @ key),
+            }
+            for attention, score in expected.items():
+                torch.testing.assert_close(attention.scores(queries, keys)[0, 0, row, column], score)
