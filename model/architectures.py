@@ -12,6 +12,7 @@ from model.decoding_graphs import Description
 from model.informer import Informer, InformerConfig
 from model.linear import Linear, LinearConfig, build_linear, fit_ridge
 from model.recurrent import Recurrent, RecurrentConfig
+from model.recurrent_graphs import RecurrentGraphs
 from model.transformer import Transformer, TransformerConfig
 from model.transformer_graphs import TransformerGraphs
 
@@ -55,6 +56,6 @@ def _transformer(config: TransformerConfig, spec: TranslateSpec, _: int) -> nn.M
 ARCHITECTURES = {
     "informer": Architecture("forecast", InformerConfig, _informer, attention=InformerConfig.attention_specs),
     "linear": Architecture("forecast", LinearConfig, _linear, _fit_linear),
-    "recurrent": Architecture("translate", RecurrentConfig, _recurrent),
+    "recurrent": Architecture("translate", RecurrentConfig, _recurrent, describe=RecurrentGraphs),
     "transformer": Architecture("translate", TransformerConfig, _transformer, describe=TransformerGraphs),
 }
