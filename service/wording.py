@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from contract.text import Vocabulary
@@ -15,15 +15,18 @@ from service.casing import Casing
 
 LONGEST = 100
 """Tokens given to a model at once, if it takes so many: hardly any that it was trained on are longer."""
+_ADDED = 5
+"""Tokens that become more when a phrase is made a sentence: bos, eos, a full stop, and those of a capital."""
 _LONG_NUMBER = 6
 """Digits that a number has at least which a model is not trusted with."""
 
+_CLAUSE_ENDS = (",", ";", ":")
 # a list's bullets and numbers
 _MARKER = re.compile(r"\s*(?:(?:[-*+•–—>#]+|\(?(?:[0-9]{1,3}|[A-Za-z])[.)])\s+)*")
 # addresses, handles and numbers; then words, with the marks and format characters in them, and signs one by one
 _ATOM = re.compile(
     r"(?P<literal>(?:[a-z][a-z0-9+.-]{1,20}://|www\.)[^\s<>]+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+|[@#]\w+)"
-    r"|(?P<number>[0-9][0-9.,:/-]*)"
+    r"|(?P<number>[$€£]?[0-9][0-9.,:/-]*)"
     r"|(?:[^\W_][\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff'’]*)+|[^\s]",
     re.IGNORECASE,
 )
@@ -47,25 +50,22 @@ Spelling = dict[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """What a model translates at once: `text`, in a sentence's case, as `ids` with bos and eos.
-
-    `part` if it is not the whole sentence.
-    """
+    """What a model translates at once: `text`, as `ids` with bos and eos of it as a whole sentence."""
 
     text: str
     ids: tuple[int, ...]
     casing: Casing
-    part: bool = False
 
     def answer(self, translation: str) -> str:
-        """A translation of this phrase: in its case, and without a full stop or a capital that came from nowhere.
+        """A translation of the phrase, with its case, its small letter at the beginning and its sign at the end.
 
         An empty one would lose the phrase, which then stays as it is.
         """
         text, end = translation.strip() or self.text, self.text[-1]
-        if text.endswith(".") and not text.endswith("..") and (end.isalnum() or end in ",;:"):
-            text = text[:-1] + ("" if end.isalnum() else end)
-        if self.part and self.text[0].islower() and not text[1:2].isupper():
+        if end.isalnum() or end in _CLAUSE_ENDS:
+            text = text if text.endswith("..") else text.removesuffix(".")
+            text += "" if end.isalnum() or text[-1:] == end else end
+        if self.text[0].islower() and not text[1:2].isupper():
             text = text[:1].lower() + text[1:]
         return self.casing.give(text)
 
@@ -90,11 +90,8 @@ class Wording:
         """Each sentence made ready; its parts put together, phrases unanswered, are the sentence in other spelling."""
         cores = [_core(sentence) for sentence in sentences]
         casings = [Casing.of(core, self._costs) for _, core, _ in cores]
-        texts = [
-            self._given(core, casing, _RESPELT, begins=True)
-            for (_, core, _), casing in zip(cores, casings, strict=True)
-        ]
-        encoded = self._vocabulary.encode(texts)
+        texts = [self._spelt(core, casing, _RESPELT) for (_, core, _), casing in zip(cores, casings, strict=True)]
+        encoded = self._vocabulary.encode(self._whole(texts))
         return [self._worded(*each) for each in zip(cores, casings, texts, encoded, strict=True)]
 
     def _worded(self, sentence: tuple[str, str, str], casing: Casing, text: str, ids: list[int]) -> Worded:
@@ -114,34 +111,49 @@ class Wording:
         unknown = 0
         for kind, run in self._runs(core, plain):
             if kind == "words" and any(map(str.isalpha, run)):
-                phrases, lost = self._phrases(self._given(run, casing, plain, begins=not parts), casing)
+                begins = not parts
+                spelt = self._spelt(run, casing, plain, begins=begins)
+                phrases, lost = self._phrases(spelt, casing, begins=begins)
                 parts += phrases
                 unknown += lost
             else:
                 parts.append(run)
                 unknown += sum(map(str.isalpha, run)) if kind == "unknown" else 0
-        if sum(isinstance(part, Phrase) for part in parts) > 1:
-            parts = [replace(part, part=True) if isinstance(part, Phrase) else part for part in parts]
         return parts, unknown
 
-    def _phrases(self, given: str, casing: Casing) -> tuple[list[Phrase | str], int]:
-        """Of a text as the model gets it, the same."""
-        pieces = self._fitting(given)
+    def _phrases(self, text: str, casing: Casing, *, begins: bool) -> tuple[list[Phrase | str], int]:
+        """Of a text in signs and case that the model knows, the same."""
+        pieces = [_stripped(piece) for piece in self._fitting(text)]
         parts: list[Phrase | str] = []
         unknown = 0
-        for piece, ids in zip(pieces, self._vocabulary.encode(pieces), strict=True):
-            lead, inner, trail = _stripped(piece)
+        given = self._whole([inner for _, inner, _ in pieces], begin=int(begins))
+        for (lead, inner, trail), ids in zip(pieces, self._vocabulary.encode(given), strict=True):
             letters = sum(map(str.isalpha, inner))
             if letters and self._fits(ids):
                 parts += [lead, Phrase(inner, tuple(ids), casing), trail]
             else:
-                parts.append(piece)
+                parts.append(lead + inner + trail)
                 unknown += letters
         return parts, unknown
 
-    def _given(self, text: str, casing: Casing, plain: Spelling, *, begins: bool = True) -> str:
-        """As the model gets it: in signs and case that it knows."""
+    def _spelt(self, text: str, casing: Casing, plain: Spelling, *, begins: bool = True) -> str:
+        """In signs and case that the model knows."""
         return casing.take(_respelt(text, plain), self._language, self._costs, begins=begins)
+
+    def _whole(self, texts: Sequence[str], begin: int | None = None) -> list[str]:
+        """With a full stop, and a capital where it is known: models are trained on sentences, and make worse of less.
+
+        The first `begin` texts, or all, begin a sentence.
+        """
+        initials = [text[:1].upper() for text in texts[:begin]]
+        known = [cost < math.inf for cost in self._costs(initials)]
+        whole = []
+        for index, text in enumerate(texts):
+            if index < len(known) and known[index] and len(initials[index]) == 1 and not text[1:2].isupper():
+                text = initials[index] + text[1:]
+            text = text.rstrip("".join(_CLAUSE_ENDS)) or text
+            whole.append(text + "." if text[-1:].isalnum() else text)
+        return whole
 
     def _fits(self, ids: Sequence[int]) -> bool:
         return len(ids) <= self._limit and self._vocabulary.unk not in ids
@@ -169,12 +181,12 @@ class Wording:
         parts, begun, end, filled, behind = [], 0, 0, 0, 0
         for index, word in enumerate(words):
             size = len(encoded[word]) - 2
-            if filled + size > self._limit - 2 and index > begun:
+            if filled + size > self._limit - _ADDED and index > begun:
                 cut = end if end > begun else index
                 parts.append("".join(words[begun:cut]))
                 filled, begun = (filled - behind if cut == end else 0), cut
             filled += size
-            if word.endswith((",", ";", ":")):
+            if word.endswith(_CLAUSE_ENDS):
                 end, behind = index + 1, filled
         return [*parts, "".join(words[begun:])]
 

@@ -6,8 +6,8 @@ NAMES = {"Tom", "Mary", "Boston", "York", "FBI"}
 
 
 def costs(words):
-    """A language of names and of what else there is in small letters."""
-    return [1.0 if word in NAMES else 6.0 if word[0].islower() else 7.0 for word in words]
+    """A language of names, and of what else there is in small letters."""
+    return [1.0 if word in NAMES else 6.0 if word.islower() else 7.0 if word[1:].islower() else 15.0 for word in words]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ def costs(words):
         ("Tom, Mary, Boston and York", Casing.PLAIN),
         ("In Boston Tom met Mary", Casing.PLAIN),
         ("Tom told Mary that The End is near", Casing.PLAIN),
+        ("Das ist ein Test auf Deutsch.", Casing.PLAIN),
         ("hello there", Casing.PLAIN),
         ("", Casing.PLAIN),
         ("12:30 😀", Casing.PLAIN),

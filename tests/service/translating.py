@@ -65,9 +65,9 @@ class WordByWord:
 
     async def beam(self, sources, pool, *, n_best, beam_size):
         assert beam_size >= n_best
-        best = await self.greedy(sources, pool)
-        more = self.vocabulary.encode(["so " * rank for rank in range(1, n_best)])
-        return [[Hypothesis(each, 0.0), *(Hypothesis([*each, *some[1:-1]], -1.0) for some in more)] for each in best]
+        best = self.vocabulary.decode(await self.greedy(sources, pool))
+        ranked = [[rank * "so " + text for rank in range(n_best)] for text in best]
+        return [[Hypothesis(ids[1:-1], -1.0) for ids in self.vocabulary.encode(texts)] for texts in ranked]
 
     async def maps(self, source, target, pool):
         s, t = len(source), len(target) + 1
