@@ -1,5 +1,8 @@
 """Model cards: what a bundle is, how good it is beside the baselines, and what it is not for."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from contract.manifest import Manifest
 from model.config import Recipe
 from model.evaluate import Evaluation
@@ -81,33 +84,27 @@ def _mended(notes: list[str]) -> str:
     return "- Mended: {}. A made-up value is never a forecast's truth, here or in training.\n".format("; ".join(notes))
 
 
-def translation_card(manifest: Manifest, recipe: Recipe, evaluation: TranslationEvaluation) -> str:
+def translation_card(manifest: Manifest, recipe: Recipe, evaluation: TranslationEvaluation | None) -> str:
     """card.md, in Markdown. Without samples: those are the data's sentences."""
     spec, training = manifest.translate_spec, manifest.training
-    bleu = training["validation_bleu"]
+    data = f"{recipe.data.origin or 'not told'}; sha256 {training['data_sha256']}" if evaluation else "not at hand"
+    learned = "short everyday sentences" if evaluation else "what it was given"
     return f"""# {manifest.name}, version {manifest.version}
 
 Text from `{spec.source}` to `{spec.target}`, sentence by sentence; {recipe.architecture}, {training["parameters"]:,} \
 parameters, {training["weights"]} weights.
 
-- Data: {recipe.data.origin or "not told"}; sha256 {training["data_sha256"]}
+- Data: {data}
 - Trained: {training["history"]}
 - Vocabulary: {spec.source_size:,} tokens, {"one for both languages" if spec.shared else f"and {spec.target_size:,}"}
 
 ## Accuracy
 
-Greedy translations of the {evaluation.sentences:,} source sentences of the {evaluation.split} split. None of them, in
-whatever case and punctuation, is in the training data. One reference each: the first that the data gives.
-
-{_translation_scores(evaluation)}
-
-CER {evaluation.cer:.1%}, WER {evaluation.wer:.1%}. {"; ".join(f"{k}: {v}" for k, v in evaluation.signatures.items())}
-
-BLEU on validation is {bleu["fp32"]:.2f} with fp32 weights, {bleu["int8"]:.2f} with int8.
+{_translation_accuracy(evaluation, training)}
 
 ## Limits
 
-- It learned from short everyday sentences: of other text it knows little, and of names and numbers less.
+- It learned from {learned}: of other text it knows little, and of names and numbers less.
 - A sentence of over {spec.max_len} tokens is more than it can read at once.
 - It may be fluent and wrong. Nothing checks what it says.
 
@@ -117,6 +114,21 @@ BLEU on validation is {bleu["fp32"]:.2f} with fp32 weights, {bleu["int8"]:.2f} w
 {recipe.text.strip()}
 ```
 """
+
+
+def _translation_accuracy(evaluation: TranslationEvaluation | None, training: Mapping[str, Any]) -> str:
+    if evaluation is None:
+        return "Not measured, since it came without data: `seqcast evaluate` does so on pairs that it has not seen."
+    bleu = training["validation_bleu"]
+    return f"""\
+Greedy translations of the {evaluation.sentences:,} source sentences of the {evaluation.split} split. None of them, in
+whatever case and punctuation, is in the training data. One reference each: the first that the data gives.
+
+{_translation_scores(evaluation)}
+
+CER {evaluation.cer:.1%}, WER {evaluation.wer:.1%}. {"; ".join(f"{k}: {v}" for k, v in evaluation.signatures.items())}
+
+BLEU on validation is {bleu["fp32"]:.2f} with fp32 weights, {bleu["int8"]:.2f} with int8."""
 
 
 def verdict(evaluation: Evaluation) -> str:

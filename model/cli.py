@@ -48,14 +48,22 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     export.set_defaults(run_verb=_export)
 
     foreign = verbs.add_parser("import", help="make a bundle of a checkpoint that another implementation trained")
-    informer2020 = foreign.add_subparsers(dest="implementation", required=True, metavar="IMPLEMENTATION").add_parser(
+    implementations = foreign.add_subparsers(dest="implementation", required=True, metavar="IMPLEMENTATION")
+    informer2020 = implementations.add_parser(
         "informer2020",
         help="a checkpoint of github zhouhaoyi/Informer2020",
         description="Makes a bundle of a checkpoint.pth of github zhouhaoyi/Informer2020. Its configuration is read "
         "from the name of its folder; a flag goes before that, and the weights' shapes are checked against both.",
     )
     _add_informer2020(informer2020)
-    for verb in (train, evaluate, export, informer2020):
+    tutorial = implementations.add_parser(
+        "tutorial",
+        help="a checkpoint of github hkproj/pytorch-transformer",
+        description="Makes a bundle of a checkpoint of github hkproj/pytorch-transformer and its two tokenizers. Sizes "
+        "are read from the weights' shapes. Without the data it is not known how good it is: `seqcast evaluate` tells.",
+    )
+    _add_tutorial(tutorial)
+    for verb in (train, evaluate, export, informer2020, tutorial):
         verb.set_defaults(extra="train")
 
 
@@ -80,6 +88,19 @@ def _add_informer2020(verb: argparse.ArgumentParser) -> None:
     for name in _INFORMER2020_SWITCHES:
         settings.add_argument(f"--{name}", action=argparse.BooleanOptionalAction)
     verb.set_defaults(run_verb=_import_informer2020)
+
+
+def _add_tutorial(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("checkpoint", type=Path, help="its tmodel_*.pt")
+    verb.add_argument("source_tokenizer", type=Path, help="its tokenizer_en.json, or of what the source is")
+    verb.add_argument("target_tokenizer", type=Path, help="its tokenizer_it.json, or of what the target is")
+    verb.add_argument("--bundles", type=Path, default=Path("bundles"))
+    verb.add_argument("--name", help="of the bundle (<source>-<target>-tutorial)")
+    verb.add_argument("--source", default="en", metavar="CODE", help="language that it reads (en)")
+    verb.add_argument("--target", default="it", metavar="CODE", help="language that it writes (it)")
+    verb.add_argument("--n-heads", type=int, default=8, metavar="N", help="which weights do not tell (8)")
+    verb.add_argument("--seq-len", type=int, metavar="N", help="tokens at most (as the weights have positions, or 350)")
+    verb.set_defaults(run_verb=_import_tutorial)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -131,3 +152,18 @@ def _import_informer2020(arguments: argparse.Namespace) -> None:
     )
     bundle = import_informer2020(arguments.checkpoint, arguments.data, arguments.bundles, wishes)
     print(f"wrote {bundle.path}: {(bundle.path / 'card.md')} tells how good it is")
+
+
+def _import_tutorial(arguments: argparse.Namespace) -> None:
+    from model.import_tutorial import Wishes, import_tutorial
+
+    wishes = Wishes(
+        source=arguments.source,
+        target=arguments.target,
+        n_heads=arguments.n_heads,
+        seq_len=arguments.seq_len,
+        name=arguments.name,
+    )
+    tokenizers = arguments.source_tokenizer, arguments.target_tokenizer
+    bundle = import_tutorial(arguments.checkpoint, *tokenizers, arguments.bundles, wishes)
+    print(f"wrote {bundle.path}; next: seqcast evaluate {bundle.path} --data PAIRS.tsv")

@@ -24,13 +24,15 @@ from model.architectures import ARCHITECTURES
 from model.card import translation_card
 from model.config import Recipe
 from model.decoding_graphs import build_graphs
-from model.evaluate_translation import Translator, evaluate_translation
+from model.evaluate_translation import TranslationEvaluation, Translator, evaluate_translation
 from model.onnx_graph import WeightFile
 from model.pairs import first_translations
 from model.translation import PairsData, translate_ids
 
 CHECKED = 200
 """Validation sentences that torch and ONNX Runtime have to translate alike."""
+MADE_UP = 32
+"""Sources of random tokens in their place, where there is no data; few, since what is odd has no short answer."""
 BATCH = 32
 MOST_LOST = 0.3
 """BLEU on validation that int8 weights may cost."""
@@ -58,16 +60,46 @@ def export_translation(
     those that are written one otherwise alone than in a batch.
     """
     sources = list(first_translations(data.splits["val"]).sources)
-    checked = sources[:CHECKED]
-    plain = _Candidate(recipe, spec, model, data, int8=False)
-    _expect_same(translate_ids(model, checked, data), plain.translate_ids(checked), "torch and ONNX Runtime")
+    plain = _plain(recipe, spec, model, data, sources[:CHECKED])
     small = _Candidate(recipe, spec, model, data, int8=True)
     bleu = {name: _bleu(each.translate(sources), data) for name, each in (("fp32", plain), ("int8", small))}
     chosen = small if bleu["fp32"] - bleu["int8"] < MOST_LOST else plain
-    alone = [chosen.translate_ids([each])[0] for each in checked]
-    _expect_same(alone, chosen.translate_ids(checked), "a sentence alone and in a batch")
+    _expect_batches_alike(chosen, sources[:CHECKED])
     evaluation = evaluate_translation(chosen.translate, data, "test")
+    return _write(chosen, recipe, model, data, {**training, "validation_bleu": bleu}, bundles, evaluation)
+
+
+def export_unevaluated(
+    recipe: Recipe,
+    spec: TranslateSpec,
+    model: nn.Module,
+    data: PairsData,
+    training: Mapping[str, Any],
+    bundles: Path,
+) -> Bundle:
+    """`export_translation` of a model that comes without pairs: `data` has vocabularies alone.
+
+    Weights are fp32: what int8 would cost cannot be measured. Raises ExportRefused as it does, over MADE_UP sources.
+    """
+    random = np.random.default_rng(recipe.seed)
+    words = sorted(set(range(spec.source_size)) - {data.source.pad, data.source.bos, data.source.eos, data.source.unk})
+    made_up = data.source.decode([random.choice(words, random.integers(1, 9)).tolist() for _ in range(MADE_UP)])
+    plain = _plain(recipe, spec, model, data, made_up)
+    _expect_batches_alike(plain, made_up)
+    return _write(plain, recipe, model, data, training, bundles, None)
+
+
+def _write(
+    chosen: "_Candidate",
+    recipe: Recipe,
+    model: nn.Module,
+    data: PairsData,
+    training: Mapping[str, Any],
+    bundles: Path,
+    evaluation: TranslationEvaluation | None,
+) -> Bundle:
     latest = max(bundle_versions(bundles).get(recipe.name, []), default=0)
+    figures = {} if evaluation is None else encode(evaluation)
     manifest = Manifest(
         format=FORMAT,
         name=recipe.name,
@@ -75,12 +107,11 @@ def export_translation(
         task="translate",
         graphs=chosen.graphs,
         files={},
-        translate=spec,
-        metrics={name: each for name, each in encode(evaluation).items() if name != "samples"},  # the data's own
+        translate=data.spec,
+        metrics={name: each for name, each in figures.items() if name != "samples"},  # the data's own
         training={
             **training,
             "weights": chosen.weights,
-            "validation_bleu": bleu,
             "recipe": recipe.text,
             "parameters": sum(weight.numel() for weight in model.parameters()),
             "versions": {name: version(name) for name in ("seqcast", "torch", "onnx", "onnxruntime")},
@@ -89,7 +120,7 @@ def export_translation(
     files = {
         **chosen.files,
         **data.files,
-        GOLDEN: golden_vectors(chosen.sessions, chosen.graphs, spec, data, recipe.seed),
+        GOLDEN: golden_vectors(chosen.sessions, chosen.graphs, data.spec, data, recipe.seed),
         CARD: translation_card(manifest, recipe, evaluation).encode(),
     }
     return write_bundle(bundles, manifest, files)
@@ -117,6 +148,15 @@ class _Candidate:
 
     def translate_ids(self, texts: Sequence[str]) -> list[list[int]]:
         return _greedy(self.sessions["greedy"], texts, self._data)
+
+
+def _plain(
+    recipe: Recipe, spec: TranslateSpec, model: nn.Module, data: PairsData, checked: Sequence[str]
+) -> _Candidate:
+    """The graphs of fp32 weights, which translate as torch does."""
+    plain = _Candidate(recipe, spec, model, data, int8=False)
+    _expect_same(translate_ids(model, checked, data), plain.translate_ids(checked), "torch and ONNX Runtime")
+    return plain
 
 
 def onnx_translator(bundle: Bundle, data: PairsData) -> Translator:
@@ -206,9 +246,12 @@ def _bleu(translations: Sequence[str], data: PairsData) -> float:
     return float(sacrebleu.corpus_bleu(list(translations), [references]).score)
 
 
+def _expect_batches_alike(chosen: _Candidate, checked: Sequence[str]) -> None:
+    alone = [chosen.translate_ids([each])[0] for each in checked]
+    _expect_same(alone, chosen.translate_ids(checked), "a sentence alone and in a batch")
+
+
 def _expect_same(ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]], who: str) -> None:
     wrong = [index for index, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]]
     if wrong:
-        raise ExportRefused(
-            f"{who} differ on {len(wrong)} of {len(ours)} validation sentences, first on number {wrong[0]}"
-        )
+        raise ExportRefused(f"{who} differ on {len(wrong)} of {len(ours)} sentences, first on number {wrong[0]}")

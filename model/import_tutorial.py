@@ -18,14 +18,17 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models
 from torch import Tensor
 
+from contract.bundle import Bundle
 from contract.errors import UnknownCheckpoint, UnusableFile
 from contract.text import SpecialTokens, Vocabulary
 from contract.translation import TranslateSpec
 from model.config import parse_recipe
+from model.export_translation import export_unevaluated
 from model.foreign import count_layers, mismatches, read_checkpoint, recipe_text, rename, state_dict
 from model.positions import sinusoids
 from model.tasks import Trained
 from model.transformer import Transformer, TransformerConfig
+from model.translation import PairsData
 
 SPECIAL = SpecialTokens(pad="[PAD]", unk="[UNK]", bos="[SOS]", eos="[EOS]")
 SOURCE_TOKENIZER, TARGET_TOKENIZER = "source-tokenizer.json", "target-tokenizer.json"
@@ -82,10 +85,21 @@ class Wishes:
     name: str | None = None
 
 
+def import_tutorial(
+    checkpoint: Path, source_tokenizer: Path, target_tokenizer: Path, bundles: Path, wishes: Wishes
+) -> Bundle:
+    """Write them as the next version of their bundle under `bundles`.
+
+    Raises UnknownCheckpoint, which names all that does not fit together, FaultyRecipe or ExportRefused.
+    """
+    trained, data = read_tutorial(checkpoint, source_tokenizer, target_tokenizer, wishes)
+    return export_unevaluated(trained.recipe, trained.spec, trained.model, data, trained.provenance, bundles)
+
+
 def read_tutorial(
     checkpoint: Path, source_tokenizer: Path, target_tokenizer: Path, wishes: Wishes
-) -> tuple[Trained, dict[str, bytes]]:
-    """Their model as if it came from a run of ours, and its tokenizers' files.
+) -> tuple[Trained, PairsData]:
+    """Their model as if it came from a run of ours, and its vocabularies, without pairs.
 
     Raises UnknownCheckpoint, which names all that does not fit together, or FaultyRecipe.
     """
@@ -114,7 +128,8 @@ def read_tutorial(
     model.load_state_dict(weights)
     spec = _spec(config, sizes, wishes)
     recipe = parse_recipe(_recipe_text(config, wishes))
-    return Trained(recipe, spec, _provenance(told, checkpoint), model.eval()), files
+    data = PairsData(spec, "", recipe.data, splits={}, files=files, source=source, target=target)
+    return Trained(recipe, spec, _provenance(told, checkpoint), model.eval()), data
 
 
 def convert_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -140,14 +155,14 @@ def joining(path: Path) -> bytes:
     Its words and signs come without what was between them, so that is guessed: nothing before a sign that closes, after
     one that opens, around an apostrophe or a hyphen between words, or within a number; else a space.
 
-    Raises UnknownCheckpoint if it is no tokenizer, or is one of parts of words and has no decoder.
+    Raises UnknownCheckpoint if it is no tokenizer with their special tokens, or has parts of words and no decoder.
     """
     try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise UnknownCheckpoint(f"cannot read {path}: {error.strerror}") from error
-    except Exception as error:
-        raise UnknownCheckpoint(f"{path} is no tokenizer.json: {error}") from error
+    _vocabulary(content, path)
+    tokenizer = Tokenizer.from_str(content.decode())
     if tokenizer.decoder is None:
         if not isinstance(tokenizer.model, models.WordLevel):
             raise UnknownCheckpoint(f"{path}: expected a tokenizer of whole words, or a decoder, came neither")
@@ -244,8 +259,14 @@ def _recipe_text(config: TransformerConfig, wishes: Wishes) -> str:
         "seed": 1,
         "architecture": "transformer",
     }
-    data = {"source": wishes.source, "target": wishes.target, "tokenizer": "word", "shared": False}
-    remark = "Imported from hkproj/pytorch-transformer; [data] is for evaluation alone."
+    data = {
+        "source": wishes.source,
+        "target": wishes.target,
+        "held_back": [100, 1000],
+        "tokenizer": "word",
+        "shared": False,
+    }
+    remark = "Imported from hkproj/pytorch-transformer; [data] is for evaluation alone, of up to 1000 sentences."
     return recipe_text(remark, head, data=data, model=asdict(config))
 
 

@@ -101,6 +101,10 @@ def test_a_run_has_a_place_of_its_own(home, csv, cli, monkeypatch):
             ["import", "informer2020", "none.pth", "--data", "none.csv"],
             "seqcast import: cannot read none.pth: No such file",
         ),
+        (
+            ["import", "tutorial", "none.pt", "source.json", "target.json"],
+            "seqcast import: cannot read none.pt: No such file",
+        ),
     ],
 )
 def test_a_complaint_is_one_message_and_status_one(home, cli, tmp_path, monkeypatch, arguments, message):
@@ -120,6 +124,7 @@ def test_a_complaint_is_one_message_and_status_one(home, cli, tmp_path, monkeypa
         (["evaluate", "run", "--data", "t.csv", "--split", "train"], "invalid choice: 'train'"),
         (["import"], "the following arguments are required: IMPLEMENTATION"),
         (["import", "autoformer"], "invalid choice: 'autoformer'"),
+        (["import", "tutorial", "c.pt", "source.json"], "the following arguments are required: target_tokenizer"),
         (
             ["import", "informer2020", "c.pth", "--data", "t.csv", "--borders", *"123", "--fractions", *"111"],
             "not allowed with argument --borders",
@@ -154,3 +159,22 @@ def test_import_hands_every_flag_on(monkeypatch, cli):
         fractions=(0.5, 0.25, 0.25),
         target="OT",
     )
+
+
+def test_import_tutorial_hands_every_flag_on(monkeypatch, cli):
+    from model import import_tutorial as importing
+
+    class Written:
+        path = importing.Path("bundles/mine/1")
+
+    called = []
+    monkeypatch.setattr(importing, "import_tutorial", lambda *arguments: called.append(arguments) or Written)
+    flags = "--source fr --target de --n-heads 4 --seq-len 100 --name mine --bundles b"
+    status, out, _ = cli("import", "tutorial", "c.pt", "fr.json", "de.json", *flags.split())
+    assert status == 0
+    assert "wrote bundles/mine/1" in out
+    assert cli("import", "tutorial", "c.pt", "en.json", "it.json")[0] == 0
+    given, plain = called
+    assert [str(each) for each in given[:-1]] == ["c.pt", "fr.json", "de.json", "b"]
+    assert given[-1] == importing.Wishes(source="fr", target="de", n_heads=4, seq_len=100, name="mine")
+    assert plain[-1] == importing.Wishes()

@@ -5,11 +5,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+import seqcast
+from contract.bundle import read_bundle
 from contract.errors import FaultyRecipe, UnknownCheckpoint
 from contract.text import Vocabulary
-from model.import_tutorial import SPECIAL, Wishes, convert_weights, joining, read_tutorial
+from model.export_translation import onnx_translator
+from model.import_tutorial import SPECIAL, Wishes, convert_weights, import_tutorial, joining, read_tutorial
 from model.positions import sinusoids
 from model.transformer import TransformerConfig
+from model.translation import translate
 
 D, FF, SEQ_LEN = 8, 12, 20
 ENGLISH = ["the grey cat sleeps", "a dog sleeps here", "the dog eats a pear"]
@@ -95,7 +99,7 @@ def checkpoint(state):
 
 
 def test_a_checkpoint_is_a_transformer_a_spec_and_its_tokenizers(state, read, tokenizers):
-    trained, files = read(checkpoint(state))
+    trained, data = read(checkpoint(state))
     assert trained.recipe.name == "en-it-tutorial"
     assert trained.recipe.model == trained.model.config
     assert trained.model.config == TransformerConfig(
@@ -105,14 +109,48 @@ def test_a_checkpoint_is_a_transformer_a_spec_and_its_tokenizers(state, read, to
     torch.testing.assert_close(dict(trained.model.state_dict()), convert_weights(state))
     spec = trained.spec
     assert (spec.source, spec.target, spec.shared, spec.max_len) == ("en", "it", False, SEQ_LEN)
-    source = Vocabulary(files[spec.source_tokenizer], spec.special)
-    assert len(source) == spec.source_size
-    assert len(Vocabulary(files[spec.target_tokenizer], spec.special)) == spec.target_size
-    assert source.encode(["the unseen [SOS]"])[0] == [
+    assert list(data.files) == [spec.source_tokenizer, spec.target_tokenizer]
+    assert len(data.source) == spec.source_size
+    assert len(data.target) == spec.target_size
+    assert data.source.encode(["the unseen [SOS]"])[0] == [
         Tokenizer.from_file(str(tokenizers[0])).token_to_id(word)
         for word in ("[SOS]", "the", "[UNK]", "[UNK]", "[UNK]", "[UNK]", "[EOS]")
     ]
     assert "epoch 19, step 72760, imported from tmodel_19.pt (sha256 " in trained.provenance["history"]
+
+
+def test_the_bundle_translates_as_our_model_with_their_weights(state, tokenizers, tmp_path, capsys):
+    torch.save(checkpoint(state), tmp_path / "tmodel_19.pt")
+    flags = ["--bundles", tmp_path / "bundles", "--n-heads", 2]
+    command = ["import", "tutorial", tmp_path / "tmodel_19.pt", *tokenizers, *flags]
+    assert seqcast.main([str(argument) for argument in command]) == 0
+    path = tmp_path / "bundles" / "en-it-tutorial" / "1"
+    assert f"wrote {path}; next: seqcast evaluate {path}" in capsys.readouterr().out
+
+    bundle = read_bundle(path)
+    trained, data = read_tutorial(tmp_path / "tmodel_19.pt", *tokenizers, Wishes(n_heads=2))
+    assert bundle.manifest.translate == trained.spec
+    assert bundle.manifest.training["weights"] == "fp32"
+    texts = ["the grey cat sleeps", "a dog", "the dog eats a pear here", ""]
+    with torch.no_grad():
+        expected = translate(trained.model, texts, data)
+    assert onnx_translator(bundle, data)(texts) == expected
+    assert len(set(expected)) > 1
+    assert "Not measured, since it came without data" in bundle.card()
+    assert "epoch 19, step 72760, imported from tmodel_19.pt" in bundle.card()
+    assert str(tmp_path) not in bundle.card()
+
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"the cat {i}\tl'uomo {i}\n" for i in range(1101)))
+    assert seqcast.main(["evaluate", str(path), "--data", str(pairs), "--split", "val"]) == 0
+    assert "100 sentences of the val split" in capsys.readouterr().out
+
+
+def test_nothing_is_written_of_what_does_not_fit(state, tokenizers, tmp_path):
+    torch.save(state | {"tgt_embed.embedding.weight": torch.zeros(6, D)}, tmp_path / "tmodel.pt")
+    with pytest.raises(UnknownCheckpoint, match="tgt_embed has 6 tokens"):
+        import_tutorial(tmp_path / "tmodel.pt", *tokenizers, tmp_path / "bundles", Wishes(n_heads=2))
+    assert not (tmp_path / "bundles").exists()
 
 
 def test_its_flags_are_heard(state, read):
@@ -246,8 +284,8 @@ def test_refuses_what_is_no_checkpoint_and_runs_nothing(read, tmp_path, monkeypa
     ("text", "message"),
     [
         (None, "cannot read .*tokenizer_it.json: No such file"),
-        ("{}", "tokenizer_it.json is no tokenizer.json"),
-        ("\ud800", "tokenizer_it.json is no tokenizer.json"),
+        ("{}", "tokenizer_it.json: expected a tokenizer.json"),
+        ("\ud800", "tokenizer_it.json: expected a tokenizer.json"),
     ],
 )
 def test_refuses_what_is_no_tokenizer(state, read, tokenizers, text, message):
@@ -298,7 +336,7 @@ def test_a_decoder_of_its_own_is_kept_and_truncation_is_not(tmp_path):
 
 
 def test_parts_of_words_want_a_decoder(tmp_path):
-    tokenizer = Tokenizer(models.BPE({"[UNK]": 0, "a": 1}, []))
+    tokenizer = Tokenizer(models.BPE({"[UNK]": 0, "[PAD]": 1, "[SOS]": 2, "[EOS]": 3, "a": 4}, []))
     tokenizer.save(str(tmp_path / "parts.json"))
     with pytest.raises(UnknownCheckpoint, match="expected a tokenizer of whole words, or a decoder, came neither"):
         joining(tmp_path / "parts.json")
