@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contract.errors import FaultyManifest, MissingFile, UnusableFile, WrongHash
 from contract.manifest import Manifest
+from contract.text import Vocabulary
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
@@ -33,6 +34,16 @@ class Bundle:
 
     def card(self) -> str:
         return (self.path / CARD).read_text(encoding="utf-8", errors="replace")
+
+    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
+        """Source and target of a bundle that translates. Raises UnusableFile, and UnknownModel for another task."""
+        spec = self.manifest.translate_spec
+        sizes = {spec.source_tokenizer: spec.source_size, spec.target_tokenizer: spec.target_size}
+        found = {file: Vocabulary((self.path / file).read_bytes(), spec.special) for file in sizes}
+        for file, size in sizes.items():
+            if len(found[file]) != size:
+                raise UnusableFile(f"{file}: expected {size} tokens, came {len(found[file])}")
+        return found[spec.source_tokenizer], found[spec.target_tokenizer]
 
     def golden(self) -> dict[str, NDArray[np.generic]]:
         """The tensors of golden.npz by name: inputs and the outputs that they gave at export.

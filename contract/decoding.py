@@ -6,6 +6,7 @@ B sentences, K beams of each, R rows (sentences times beams), T tokens so far, V
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,16 @@ def search(
             tensors = {name: each[origins] for name, each in tensors.items()}
         open_sentences = open_sentences[stay]
     return [sentence.best() for sentence in beams]
+
+
+def score(encoded: Arrays, step: Step, target: Sequence[int]) -> list[float]:
+    """Log probability of each token of `target` but the first, those before it given; `encoded` is of one source."""
+    tensors, scores = dict(encoded), []
+    for token, following in pairwise(target):
+        given = dict(step({**tensors, "token": np.array([token])}))
+        scores.append(float(given.pop("log_probs")[0, following]))
+        tensors.update({name.removeprefix(NEXT): each for name, each in given.items()})
+    return scores
 
 
 class _Sentence:

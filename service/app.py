@@ -1,13 +1,14 @@
 """The application: settings in, ASGI out."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
+from service.decoder import Decoder
 from service.engine.batching import RowPool
 from service.engine.repository import Repository
 from service.engine.session import choose_device
@@ -18,7 +19,7 @@ from service.openapi import add_components
 from service.routes import backtest, forecast, health, models, translate
 from service.settings import Settings
 from service.state import State
-from service.translator import Translators
+from service.translator import Translator, Translators
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         pool = RowPool(settings.threads)
         log.info("%d rows at a time on %s", pool.threads, device)
         metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
-        forecasters, translators = Forecasters(repository, settings), Translators([], settings)
+        forecasters, translators = Forecasters(repository, settings), Translators(_translators(repository), settings)
         app.state.seqcast = State(settings, repository, pool, forecasters, translators, metrics)
         yield
         pool.close()
@@ -54,3 +55,11 @@ def create_app(settings: Settings) -> FastAPI:
     add_error_handlers(app)
     add_components(app)
     return app
+
+
+def _translators(repository: Repository) -> Iterator[Translator]:
+    for name, loaded in repository.loaded.items():
+        if loaded.vocabularies is not None:
+            spec = loaded.manifest.translate_spec
+            decoder = Decoder(loaded.sessions, spec, loaded.vocabularies)
+            yield Translator(name, loaded.manifest.version, spec, loaded.vocabularies, decoder)

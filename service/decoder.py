@@ -1,18 +1,18 @@
 """Source tokens in, target tokens out: the decoding half of a translation, on a bundle's graphs."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.decoding import Beam, Hypothesis, padded, repeats_endlessly, search, stripped
+from contract.decoding import Beam, Hypothesis, padded, repeats_endlessly, score, search, stripped
 from contract.text import Vocabulary
 from contract.translation import TranslateSpec
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle
+from service.engine.session import Session
 
 GREEDY_BATCH = 32
 """Sentences translated at a time: more gains nothing on a CPU, and makes others wait."""
@@ -24,11 +24,12 @@ T = TypeVar("T")
 class Decoder:
     """Translates token ids, as Vocabulary.encode gives them; sources have at most the spec's `max_len`."""
 
-    def __init__(self, loaded: LoadedBundle, spec: TranslateSpec, source: Vocabulary, target: Vocabulary) -> None:
-        self._sessions = loaded.sessions
-        self._spec = spec
-        self._source, self._target = source, target
-        self._special = {target.pad, target.bos, target.eos}
+    def __init__(
+        self, sessions: Mapping[str, Session], spec: TranslateSpec, vocabularies: tuple[Vocabulary, Vocabulary]
+    ) -> None:
+        self._sessions, self._spec = sessions, spec
+        self._source, self._target = vocabularies
+        self._special = {self._target.pad, self._target.bos, self._target.eos}
 
     async def greedy(self, sources: Sequence[Sequence[int]], pool: RowPool) -> list[list[int]]:
         """Each source's likeliest next token, again and again; special tokens are left out.
@@ -48,6 +49,11 @@ class Decoder:
         """The `n_best` translations of each source, best first; fewer where there are no more."""
         beam = Beam(beam_size, n_best)
         return await self._in_batches(sources, BEAM_BATCH, lambda batch: self._search(batch, beam), pool)
+
+    async def score(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> list[float]:
+        """Log probability of each token of `target`, and of eos behind them."""
+        (scores,) = await pool.spread([partial(self._score, source, target)])
+        return scores
 
     async def maps(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> dict[str, NDArray[np.float32]]:
         """Attention maps by kind, "encoder", "decoder" and "cross", each (layers, H, queries, keys); {} if none.
@@ -82,6 +88,10 @@ class Decoder:
         encoded = self._sessions["encode"].run({"source": padded(sources, self._source.pad)})
         step, bos, eos = self._sessions["step"].run, self._target.bos, self._target.eos
         return search(encoded, step, sources, self._caps(sources), bos, eos, beam)
+
+    def _score(self, source: Sequence[int], target: Sequence[int]) -> list[float]:
+        encoded = self._sessions["encode"].run({"source": np.array([source])})
+        return score(encoded, self._sessions["step"].run, [self._target.bos, *target, self._target.eos])
 
     def _caps(self, sources: Sequence[Sequence[int]]) -> list[int]:
         return [self._spec.longest(len(source)) for source in sources]

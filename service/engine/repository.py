@@ -8,6 +8,7 @@ from pathlib import Path
 from contract.bundle import Bundle, bundle_versions, read_bundle
 from contract.errors import BundleError, UnknownModel
 from contract.manifest import Manifest
+from contract.text import Vocabulary
 from service.engine.session import Arrays, Device, Session
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ class LoadedBundle:
     sessions: Mapping[str, Session]
     golden: Arrays
     card: str
+    vocabularies: tuple[Vocabulary, Vocabulary] | None = None
+    """Source and target, where it translates."""
 
     @property
     def manifest(self) -> Manifest:
@@ -87,4 +90,5 @@ def load_bundle(path: Path, device: Device) -> LoadedBundle:
     golden = bundle.golden()
     for name, graph in bundle.manifest.graphs.items():
         sessions[name].replay(graph, golden)
-    return LoadedBundle(bundle, sessions, golden, bundle.card())
+    vocabularies = bundle.vocabularies() if bundle.manifest.translate is not None else None
+    return LoadedBundle(bundle, sessions, golden, bundle.card(), vocabularies)

@@ -1,8 +1,8 @@
-"""The tiny real bundles beside this file: tests of the service have no torch to make them with.
+"""The tiny real bundles here and in tests/translators: tests of the service have no torch to make them with.
 
     .venv-train/bin/python tests/bundles/make.py [NAME ...]
 
-Trained by `seqcast train` for two epochs on tables made up here, of waves and noise.
+Trained by `seqcast train` for a few epochs on data made up here: tables of waves and noise, sentences of a dozen words.
 """
 
 import shutil
@@ -63,21 +63,84 @@ learning_rate = 0.001
 """
 
 
+TRANSLATORS = HERE.parent / "translators"
+"""Apart, so that tests of forecasts serve forecasters alone."""
+
+TRANSLATOR = """\
+name = "words"
+seed = 1
+architecture = "transformer"
+
+[data]
+source = "en"
+target = "it"
+held_back = [50, 50]
+tokenizer = "word"
+vocabulary = 100
+shared = false
+origin = "made up"
+
+[model]
+d_model = 16
+n_heads = 2
+e_layers = 1
+d_layers = 1
+d_ff = 32
+dropout = 0.0
+max_len = 32
+
+[training]
+batch_size = 500
+epochs = 20
+patience = 20
+learning_rate = 0.01
+lr_decay = 0.9
+"""
+WORDS = {
+    "one": "uno",
+    "two": "due",
+    "three": "tre",
+    "four": "quattro",
+    "five": "cinque",
+    "six": "sei",
+    "cat": "gatto",
+    "dog": "cane",
+    "house": "casa",
+    "tree": "albero",
+    "and": "e",
+    ".": ".",
+    "?": "?",
+}
+
+
 def main(names: list[str]) -> None:
-    for name in names or BUNDLES:
-        shutil.rmtree(HERE / name, ignore_errors=True)  # else it would become version 2
+    for name in names or [*BUNDLES, "words"]:
+        root = HERE if name in BUNDLES else TRANSLATORS
+        shutil.rmtree(root / name, ignore_errors=True)  # else it would become version 2
+        recipe, data = _informer(name, BUNDLES[name]) if name in BUNDLES else (TRANSLATOR, _pairs())
         with tempfile.TemporaryDirectory() as folder:
-            _make(name, BUNDLES[name], Path(folder))
+            _make(recipe, data, root, Path(folder))
 
 
-def _make(name: str, tiny: Tiny, folder: Path) -> None:
-    recipe, table, run = folder / "recipe.toml", folder / "table.csv", folder / "run"
-    units = ", ".join(f'"{column}" = "{unit}"' for column, unit in tiny.columns.items() if unit)
-    recipe.write_text(RECIPE.format(name=name, tiny=tiny, units=units))
-    table.write_text(_table(tiny))
-    for verb in (["train", recipe, "--run", run], ["export", run, "--bundles", HERE]):
-        if status := seqcast.main([*map(str, verb), "--data", str(table)]):
+def _make(recipe: str, data: str, root: Path, folder: Path) -> None:
+    (folder / "recipe.toml").write_text(recipe)
+    (folder / "data").write_text(data)
+    run = folder / "run"
+    for verb in (["train", folder / "recipe.toml", "--run", run], ["export", run, "--bundles", root]):
+        if status := seqcast.main([*map(str, verb), "--data", str(folder / "data")]):
             sys.exit(status)
+
+
+def _informer(name: str, tiny: Tiny) -> tuple[str, str]:
+    units = ", ".join(f'"{column}" = "{unit}"' for column, unit in tiny.columns.items() if unit)
+    return RECIPE.format(name=name, tiny=tiny, units=units), _table(tiny)
+
+
+def _pairs() -> str:
+    """Sentences of one to eight words, translated word by word."""
+    random = np.random.default_rng(1)
+    texts = dict.fromkeys(" ".join(random.choice(list(WORDS), random.integers(1, 9))) for _ in range(2000))
+    return "\n".join(f"{text}\t{' '.join(WORDS[word] for word in text.split())}" for text in texts)
 
 
 def _table(tiny: Tiny) -> str:

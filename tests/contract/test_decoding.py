@@ -12,6 +12,7 @@ from contract.decoding import (
     padded,
     repeats,
     repeats_endlessly,
+    score,
     search,
     stripped,
 )
@@ -109,6 +110,14 @@ def test_a_score_is_that_of_its_own_tokens_and_the_best_comes_first(seed, size):
     for each in came:
         whole = [*each.ids, EOS] if each in ended else each.ids
         assert each.score == pytest.approx(model.score(0, whole) / beam.divisor(len(whole)), rel=1e-5)
+
+
+def test_the_score_of_a_translation_s_tokens():
+    model = Model(4, 3, 6)
+    came = score(model.encoded([2]), model.step, [BOS, 3, 5, EOS])
+    np.testing.assert_allclose(
+        came, [model.table[2, BOS, BOS, 3], model.table[2, BOS, 3, 5], model.table[2, 3, 5, EOS]], 1e-6
+    )
 
 
 def test_rows_that_are_done_leave_the_batch():
