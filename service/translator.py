@@ -18,7 +18,7 @@ from service.schemas import TranslateRequest, shown
 from service.sentences import sentences
 from service.settings import Settings
 from service.turns import Turns
-from service.wording import Phrase, Worded, Wording
+from service.wording import Ids, Phrase, Worded, Wording, lost_numbers
 
 AUTO = "auto"
 _SLICE = 1000
@@ -26,8 +26,6 @@ _SLICE = 1000
 _DECODED = 64
 _BEAM = 4
 """Hypotheses kept at least, however few are asked for."""
-
-Ids = tuple[int, ...]
 
 
 class Hypothesis(Protocol):
@@ -162,28 +160,43 @@ class Translator:
     async def translate(self, request: TranslateRequest, pool: RowPool, max_maps: int) -> Translation:
         """Raises FaultyRequest with every fault; one at /attention, if the maps have more than `max_maps` weights."""
         prepared = await self.prepare(request)
+        best: dict[Ids, list[int]] = {}
+        said: dict[Ids, str] = {}
+        # a second time for what is left of phrases whose numbers came back as others
+        while new := list(
+            dict.fromkeys(phrase.ids for text in prepared for phrase in _phrases(text) if phrase.ids not in said)
+        ):
+            found = await self.decoder.greedy(new, pool)
+            best |= zip(new, found, strict=True)
+            said |= zip(new, await self._decoded(found), strict=True)
+            prepared = await self._mended(prepared, said)
         times = Counter(phrase.ids for text in prepared for phrase in _phrases(text))
-        sources = list(times)
-        found = await self.decoder.greedy(sources, pool)
-        best = dict(zip(sources, found, strict=True))
-        translated = await self._put_together(prepared, dict(zip(sources, await self._decoded(found), strict=True)))
+        translated = await self._put_together(prepared, said)
         answers: dict[str, Sequence[Any]] = {"translatedText": translated}
         if request.source == AUTO:
             # LibreTranslate's answer where it cannot tell: nothing was detected, there was but one possibility
             answers["detectedLanguage"] = [{"confidence": 0.0, "language": self.spec.source}] * len(translated)
         if request.alternatives:
-            answers["alternatives"] = await self._alternatives(
-                request.alternatives, prepared, translated, sources, pool
-            )
+            answers["alternatives"] = await self._alternatives(request.alternatives, prepared, translated, said, pool)
         if request.scores:
-            scores = await self._scores(best, pool)
+            scores = await self._scores({ids: best[ids] for ids in times}, pool)
             answers["scores"] = [[scores[phrase.ids] for phrase in _phrases(text)] for text in prepared]
         if request.attention:
-            maps = await self._maps(best, times, max_maps, pool)
+            maps = await self._maps({ids: best[ids] for ids in times}, times, max_maps, pool)
             answers["attention"] = [[maps[phrase.ids] for phrase in _phrases(text)] for text in prepared]
         single = isinstance(request.q, str)
         content = {name: each[0] if single else each for name, each in answers.items()}
-        return Translation(content, self.name, len(translated), sum(map(len, found)))
+        return Translation(content, self.name, len(translated), sum(map(len, best.values())))
+
+    async def _mended(self, prepared: Sequence[Sequence[Worded]], said: Mapping[Ids, str]) -> list[list[Worded]]:
+        mended: list[list[Worded]] = []
+        turns = Turns()
+        for text in prepared:
+            mended.append([])
+            for each in text:
+                mended[-1].append(self._wording.mended(each, said))
+                await turns.pause()
+        return mended
 
     async def _put_together(self, prepared: Sequence[Sequence[Worded]], translations: Mapping[Ids, str]) -> list[str]:
         """The texts, each phrase with its translation in its place."""
@@ -201,16 +214,21 @@ class Translator:
         wanted: int,
         prepared: Sequence[Sequence[Worded]],
         translated: Sequence[str],
-        sources: Sequence[Ids],
+        said: Mapping[Ids, str],
         pool: RowPool,
     ) -> list[list[str]]:
         """Up to `wanted` others of each text: each phrase in its next best translation, or its best if none is left."""
         n_best = wanted + 1  # since one of them is usually the translation itself
+        sources = list(dict.fromkeys(phrase.ids for text in prepared for phrase in _phrases(text)))
         found = await self.decoder.beam(sources, pool, n_best=n_best, beam_size=max(_BEAM, n_best))
         others: list[list[str]] = [[] for _ in translated]
         for rank in range(n_best):
-            ranked = [each[rank if rank < len(each) else 0].ids for each in found]
-            texts = await self._put_together(prepared, dict(zip(sources, await self._decoded(ranked), strict=True)))
+            ranked = await self._decoded([each[rank if rank < len(each) else 0].ids for each in found])
+            kept = {
+                ids: said[ids] if lost_numbers(self._source.decode([ids])[0], text) else text
+                for ids, text in zip(sources, ranked, strict=True)
+            }
+            texts = await self._put_together(prepared, kept)
             for text, first, other in zip(texts, translated, others, strict=True):
                 if text != first and text not in other and len(other) < wanted:
                     other.append(text)

@@ -6,8 +6,9 @@ What the model has no tokens for is never given to it, and stands in the answer 
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from contract.text import Vocabulary
@@ -26,11 +27,12 @@ _MARKER = re.compile(r"\s*(?:(?:[-*+•–—>#]+|\(?(?:[0-9]{1,3}|[A-Za-z])[.)]
 # addresses, handles and numbers; then words, with the marks and format characters in them, and signs one by one
 _ATOM = re.compile(
     r"(?P<literal>(?:[a-z][a-z0-9+.-]{1,20}://|www\.)[^\s<>]+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+|[@#]\w+)"
-    r"|(?P<number>[$€£]?[0-9][0-9.,:/-]*)"
+    r"|(?P<number>[$€£]?[0-9][0-9.,:/-]*[^\W\d_]*)"
     r"|(?:[^\W_][\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff'’]*)+|[^\s]",
     re.IGNORECASE,
 )
 _LITERAL = re.compile(r"://|www\.|[@#]\w|[0-9](?:[.,:/-]?[0-9]){5}", re.IGNORECASE)
+_NUMBER = re.compile("[0-9]+")
 _BEHIND_WORD = re.compile(r"(?<=\S)(?=\s)")
 _BEHIND = ".,:;!?'\")]/-"
 """Signs that are no part of an address or number when they end it."""
@@ -43,6 +45,7 @@ _RESPELT: dict[int, str] = str.maketrans(
     }
 )
 
+Ids = tuple[int, ...]
 Kind = Literal["words", "literal", "unknown"]
 Spelling = dict[int, str]
 """For `str.translate`."""
@@ -53,7 +56,7 @@ class Phrase:
     """What a model translates at once: `text`, as `ids` with bos and eos of it as a whole sentence."""
 
     text: str
-    ids: tuple[int, ...]
+    ids: Ids
     casing: Casing
 
     def answer(self, translation: str) -> str:
@@ -94,6 +97,17 @@ class Wording:
         encoded = self._vocabulary.encode(self._whole(texts))
         return [self._worded(*each) for each in zip(cores, casings, texts, encoded, strict=True)]
 
+    def mended(self, worded: Worded, said: Mapping[Ids, str]) -> Worded:
+        """Where a translation has other numbers than its phrase, the phrase is cut, and these stay as they are."""
+        parts: list[Phrase | str] = []
+        for part in worded.parts:
+            lost = lost_numbers(part.text, said[part.ids]) if isinstance(part, Phrase) else None
+            if isinstance(part, Phrase) and lost:
+                parts += self._cut(part.text, part.casing, lost, begins=not part.text[0].islower())[0]
+            else:
+                parts.append(part)
+        return replace(worded, parts=tuple(parts))
+
     def _worded(self, sentence: tuple[str, str, str], casing: Casing, text: str, ids: list[int]) -> Worded:
         before, core, after = sentence
         letters = sum(map(str.isalpha, core))
@@ -104,18 +118,23 @@ class Wording:
         parts, unknown = self._cut(core, casing)
         return Worded((before, *parts, after), letters, unknown)
 
-    def _cut(self, core: str, casing: Casing) -> tuple[list[Phrase | str], int]:
-        """Phrases that have tokens and are short enough, and between them the rest; letters of words without tokens."""
+    def _cut(
+        self, core: str, casing: Casing, lost: Set[str] = frozenset(), *, begins: bool = True
+    ) -> tuple[list[Phrase | str], int]:
+        """Phrases that have tokens and are short enough, and between them the rest; letters of words without tokens.
+
+        Long numbers and those in `lost` are in none; `core` begins a sentence or does not.
+        """
         plain = self._plain(core)
         parts: list[Phrase | str] = []
         unknown = 0
-        for kind, run in self._runs(core, plain):
+        for kind, run in self._runs(core, plain, lost):
             if kind == "words" and any(map(str.isalpha, run)):
-                begins = not parts
-                spelt = self._spelt(run, casing, plain, begins=begins)
-                phrases, lost = self._phrases(spelt, casing, begins=begins)
+                first = begins and not parts
+                spelt = self._spelt(run, casing, plain, begins=first)
+                phrases, unspelt = self._phrases(spelt, casing, begins=first)
                 parts += phrases
-                unknown += lost
+                unknown += unspelt
             else:
                 parts.append(run)
                 unknown += sum(map(str.isalpha, run)) if kind == "unknown" else 0
@@ -158,9 +177,9 @@ class Wording:
     def _fits(self, ids: Sequence[int]) -> bool:
         return len(ids) <= self._limit and self._vocabulary.unk not in ids
 
-    def _runs(self, core: str, plain: Spelling) -> Iterator[tuple[Kind, str]]:
+    def _runs(self, core: str, plain: Spelling, lost: Set[str]) -> Iterator[tuple[Kind, str]]:
         """`core` cut where what the model has tokens for begins and ends."""
-        atoms = list(_atoms(core))
+        atoms = list(_atoms(core, lost))
         spelt = [_respelt(core[start:end], plain) for _, start, end in atoms]
         kind: Kind = "words"
         begun = 0
@@ -221,14 +240,25 @@ def _respelt(text: str, plain: Spelling) -> str:
     return unicodedata.normalize("NFC", text).translate(plain)
 
 
-def _atoms(core: str) -> Iterator[tuple[bool, int, int]]:
+def lost_numbers(text: str, translation: str) -> set[str]:
+    """Those of two digits or more that a translation lacks; all of the text, if the translation has others besides."""
+    numbers = _NUMBER.findall(text)
+    if not numbers:
+        return set()
+    written, came = (
+        Counter(each for each in some if len(each) > 1) for some in (numbers, _NUMBER.findall(translation))
+    )
+    return set(written - came) or (set(numbers) if came != written else set())
+
+
+def _atoms(core: str, lost: Set[str]) -> Iterator[tuple[bool, int, int]]:
     """Words and signs, whether each is to stay as it is, from where to where."""
     at = 0
     while match := _ATOM.search(core, at):
         start, at = match.span()
-        literal = match["literal"] or match["number"]
-        whole = literal.rstrip(_BEHIND) if literal else ""
-        stays = bool(match["literal"]) or sum(map(str.isdigit, whole)) >= _LONG_NUMBER
+        whole = match[0].rstrip(_BEHIND) if match["literal"] or match["number"] else match[0]
+        numbers = _NUMBER.findall(whole)
+        stays = bool(match["literal"]) or sum(map(len, numbers)) >= _LONG_NUMBER or not lost.isdisjoint(numbers)
         if stays:
             at = start + len(whole)
         yield stays, start, at

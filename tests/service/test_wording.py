@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.casing import Casing
-from service.wording import Phrase, Wording
+from service.wording import Phrase, Wording, lost_numbers
 from tests.service.translating import vocabulary
 
 WORDS = vocabulary()
@@ -148,6 +148,30 @@ def test_a_model_gets_whole_sentences(wording, sentence, given):
 )
 def test_an_answer_is_written_as_the_phrase_was(text, casing, translation, expected):
     assert Phrase(text, (), casing).answer(translation) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "translation", "lost"),
+    [
+        ("10:30 on 12 May", "il 12 alle 10.30", set()),
+        ("at 3", "alle tre", set()),
+        ("at 3", "alle 15", {"3"}),
+        ("25 of 1200", "25 di 1.200", {"1200"}),
+        ("12 and 12", "12", {"12"}),
+        ("no number", "12", set()),
+    ],
+)
+def test_numbers_are_missed_that_a_translation_lacks(text, translation, lost):
+    assert lost_numbers(text, translation) == lost
+
+
+def test_a_phrase_is_cut_at_the_numbers_that_were_lost(wording):
+    (one,) = wording.word(["- the cat 25 on 1995, Tom "])
+    (phrase,) = (part for part in one.parts if isinstance(part, Phrase))
+    mended = wording.mended(one, {phrase.ids: "il gatto 25 1945"})
+    said = [part.text if isinstance(part, Phrase) else part for part in mended.parts]
+    assert [part for part in said if part] == ["- ", "the cat 25 on", " ", "1995", ", Tom", " "]
+    assert wording.mended(one, {phrase.ids: "il gatto 25 1995"}) == one
 
 
 def essence(text):

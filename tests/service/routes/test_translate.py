@@ -60,6 +60,8 @@ def test_a_text_gives_a_text_and_an_array_an_array(client):
         ("😀👍", "😀👍"),
         ("12.5 %", "12.5 %"),
         ("\x00\x1b[0m", "\x00\x1b[0m"),
+        ("The cat 1995, 25 world!", "Il gatto 1995, 25 mondo!"),
+        ("The cat 3 world 12", "Il gatto 3 mondo 12"),
         ("</s> hello <unk>", "</s> ciao <unk>"),
     ],
 )
