@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from service.decoder import Decoder
 from service.engine.batching import RowPool
-from service.engine.repository import Repository
+from service.engine.repository import LoadedBundle, Repository
 from service.engine.session import choose_device
 from service.errors import add_error_handlers
 from service.forecaster import Forecasters
@@ -58,8 +58,14 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _translators(repository: Repository) -> Iterator[Translator]:
-    for name, loaded in repository.loaded.items():
+    """The one that was best when it was exported first."""
+    for loaded in sorted(repository.loaded.values(), key=_bleu, reverse=True):
         if loaded.vocabularies is not None:
-            spec = loaded.manifest.translate_spec
+            manifest, spec = loaded.manifest, loaded.manifest.translate_spec
             decoder = Decoder(loaded.sessions, spec, loaded.vocabularies)
-            yield Translator(name, loaded.manifest.version, spec, loaded.vocabularies, decoder)
+            yield Translator(manifest.name, manifest.version, spec, loaded.vocabularies, decoder)
+
+
+def _bleu(loaded: LoadedBundle) -> float:
+    bleu = loaded.manifest.metrics.get("bleu")
+    return float(bleu) if isinstance(bleu, int | float) else 0.0

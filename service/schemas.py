@@ -181,7 +181,7 @@ class TranslateRequest(Strict):
     alternatives: int = Field(0, ge=0, le=10, description="Other translations wanted, at most")
     api_key: str | None = Field(None, description="Read past: no key is asked for")
     model: str | None = Field(
-        None, description="Name, or name:version; by default, the first by name for these languages"
+        None, description="Name, or name:version; by default, of those for these languages the one of the best BLEU"
     )
     scores: bool = Field(False, description="Log-probabilities of each sentence's tokens")
     attention: bool = Field(False, description="Attention maps of each sentence, by layer and head")

@@ -65,7 +65,7 @@ def _welcome(state: State, url: str) -> str:
     lines = [f"seqcast answers at {url} (docs at {url}/docs)"]
     lines += [f"not served: {complaint}" for complaint in state.repository.complaints()]
     if state.repository.loaded:
-        name = next(iter(state.repository.loaded))
+        name, loaded = next(iter(state.repository.loaded.items()))
         lines.append("try, in another terminal:")
-        lines.append(f"curl -s {url}/models/{name}/sample | curl -s {url}/forecast -d @-")
+        lines.append(f"curl -s {url}/models/{name}/sample | curl -s {url}/{loaded.manifest.task} -d @-")
     return "\n".join(lines)

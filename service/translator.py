@@ -3,17 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from iso639 import Lang
 from iso639.exceptions import InvalidLanguageValue
-from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyRequest, NotReady, UnknownModel
 from contract.text import Vocabulary
 from contract.translation import TranslateSpec
+from service.decoder import Decoder
 from service.engine.batching import RowPool
+from service.engine.repository import LoadedBundle
 from service.schemas import TranslateRequest, shown
 from service.sentences import sentences
 from service.settings import Settings
@@ -24,31 +25,12 @@ AUTO = "auto"
 _SLICE = 1000
 """Characters made ready in one go."""
 _DECODED = 64
+_SAMPLES = {
+    "en": "The night train is late again.\nPlease wait for me at the station!",
+    "it": "Il treno di notte è di nuovo in ritardo.\nAspettami alla stazione, per favore!",
+}
 _BEAM = 4
 """Hypotheses kept at least, however few are asked for."""
-
-
-class Hypothesis(Protocol):
-    """A translation that a beam has found."""
-
-    @property
-    def ids(self) -> Sequence[int]: ...
-
-
-class Decoder(Protocol):
-    """What finds a model's translations. Sources are ids with bos and eos, targets without."""
-
-    async def greedy(self, sources: Sequence[Sequence[int]], pool: RowPool) -> list[list[int]]: ...
-
-    async def beam(
-        self, sources: Sequence[Sequence[int]], pool: RowPool, *, n_best: int, beam_size: int
-    ) -> Sequence[Sequence[Hypothesis]]: ...
-
-    async def maps(
-        self, source: Sequence[int], target: Sequence[int], pool: RowPool
-    ) -> Mapping[str, NDArray[np.float32]]: ...
-
-    async def score(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +47,8 @@ class Translators:
     """The translators of a repository's bundles."""
 
     def __init__(self, translators: Iterable["Translator"], settings: Settings) -> None:
-        self._by_name = {each.name: each for each in sorted(translators, key=lambda each: each.name)}
+        """Of several for the same languages the first is asked, if a request names none."""
+        self._by_name = {each.name: each for each in translators}
         self._settings = settings
 
     def languages(self) -> list[dict[str, Any]]:
@@ -77,7 +60,7 @@ class Translators:
         return [{"code": code, "name": _name(code), "targets": sorted(targets[code])} for code in sorted(targets)]
 
     def choose(self, request: TranslateRequest) -> "Translator":
-        """The model named; else, of those for the two languages, the first by name.
+        """The model named; else, of those for the two languages, the first.
 
         Raises UnknownModel, FaultyRequest if none has these languages, NotReady if there is none at all.
         """
@@ -278,6 +261,15 @@ def _name(code: str) -> str:
         return str(Lang(code).name)
     except InvalidLanguageValue:
         return code
+
+
+def sample_request(loaded: LoadedBundle) -> dict[str, Any]:
+    """A body for POST /translate: a text of ours, or where the model cannot spell it, words of its vocabulary."""
+    spec, (vocabulary, _) = loaded.manifest.translate_spec, loaded.bundle.vocabularies()
+    text = _SAMPLES.get(spec.source, "")
+    if not text or vocabulary.unk in vocabulary.encode([text])[0]:
+        (text,) = vocabulary.decode(loaded.golden["source"][:1].tolist())
+    return {"model": loaded.manifest.name, "q": text, "source": spec.source, "target": spec.target}
 
 
 def _phrases(text: Sequence[Worded]) -> Iterator[Phrase]:

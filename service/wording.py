@@ -68,6 +68,8 @@ class Phrase:
         if end.isalnum() or end in _CLAUSE_ENDS:
             text = text if text.endswith("..") else text.removesuffix(".")
             text += "" if end.isalnum() or text[-1:] == end else end
+        elif end in "?!" and text[-1:].isalnum():
+            text += end
         if self.text[0].islower() and not text[1:2].isupper():
             text = text[:1].lower() + text[1:]
         return self.casing.give(text)

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from contract.records import encode
-from service.forecaster import sample_request
+from service import forecaster, translator
 from service.openapi import problems
 from service.routes.body import json_response
 from service.routes.media import CSV, JSON, answer_type
@@ -33,8 +33,14 @@ async def model(request: Request, name: str) -> dict[str, Any]:
 
 @router.get("/models/{name}/sample", responses=problems(404))
 async def sample(request: Request, name: str) -> Response:
-    """A made-up request body for this model, to try `POST /forecast` with; a table where CSV is accepted."""
-    body = sample_request(state_of(request).repository.get(name))
+    """A made-up request body for this model, to try `POST /forecast` or `POST /translate` with.
+
+    Of a model that forecasts it is a table where CSV is accepted.
+    """
+    loaded = state_of(request).repository.get(name)
+    if loaded.manifest.task == "translate":
+        return json_response(translator.sample_request(loaded))
+    body = forecaster.sample_request(loaded)
     if answer_type(request, JSON) == JSON:
         return json_response(body)
     (series,) = body["series"]

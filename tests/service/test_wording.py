@@ -137,6 +137,7 @@ def test_a_model_gets_whole_sentences(wording, sentence, given):
         ("Hello", Casing.PLAIN, "Ciao.", "Ciao"),
         ("Hello", Casing.PLAIN, "Ciao...", "Ciao..."),
         ("Hello!", Casing.PLAIN, "Ciao!", "Ciao!"),
+        ("Hello?", Casing.PLAIN, "Ciao", "Ciao?"),
         ("hello,", Casing.PLAIN, "Ciao.", "ciao,"),
         ("hello:", Casing.PLAIN, "Ciao:", "ciao:"),
         ("hello", Casing.PLAIN, "CIA", "CIA"),

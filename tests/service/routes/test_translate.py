@@ -169,7 +169,7 @@ def test_attention_is_bounded(translating):
 
 def test_a_model_is_chosen_by_name_or_is_the_first(translating):
     first, second = translator("a-model"), translator("b-model")
-    client = translating(second, first)
+    client = translating(first, second)
     translate(client, "Hello")
     translate(client, "cat", model="b-model")
     translate(client, "cat", model="b-model:1")
