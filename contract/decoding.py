@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.translation import NEXT
+from contract.graphs import NEXT
 
 Arrays = Mapping[str, NDArray[Any]]
 Step = Callable[[dict[str, NDArray[Any]]], Arrays]

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+NEXT = "next_"
+"""Before the name of a state, in what a step gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -25,3 +28,10 @@ class Graph:
     outputs: tuple[Tensor, ...]
     weights: str | None = None
     tolerance: float = 1e-3
+
+
+def expect(name: str, graph: Graph, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
+    """Raises ValueError if `graph` takes or gives something else."""
+    expected = Graph(graph.file, inputs, outputs, graph.weights, graph.tolerance)
+    if graph != expected:
+        raise ValueError(f"expected a graph {name} such as {expected}, came {graph}")

@@ -12,6 +12,7 @@ from contract.attention import AttentionSpec
 from contract.calendar_features import feature_names
 from contract.errors import Fault, FaultyManifest, NewerFormat, UnknownModel
 from contract.frequency import Frequency
+from contract.generation import GenerateSpec
 from contract.graphs import Graph, Tensor
 from contract.intervals import Intervals
 from contract.records import decode, encode
@@ -79,22 +80,22 @@ class ForecastSpec:
 class Manifest:
     """A bundle's contents. `files` has the sha256 of each file beside the manifest.
 
-    Of `forecast` and `translate` there is the one that `task` names: how the graphs are fed.
+    Of `forecast`, `translate` and `generate` there is the one that `task` names: how the graphs are fed.
     `attention` describes the maps of the graph "attention", which also gives the forecast that they belong to.
-    `metrics` and `training` are carried for people and `GET /models/{name}`; from BLEU alone the
-    service takes which of several translators it asks first.
+    `metrics` and `training` are carried for people and `GET /models/{name}`; nothing is computed from them.
     """
 
     format: int
     name: str
     version: int
-    task: Literal["forecast", "translate"]
+    task: Literal["forecast", "translate", "generate"]
     graphs: dict[str, Graph]
     files: dict[str, str]
     metrics: dict[str, Any]
     training: dict[str, Any]
     forecast: ForecastSpec | None = None
     translate: TranslateSpec | None = None
+    generate: GenerateSpec | None = None
     intervals: Intervals | None = None
     attention: tuple[AttentionSpec, ...] = ()
 
@@ -108,12 +109,13 @@ class Manifest:
         for file in self.files:
             if not NAME.fullmatch(file):
                 raise ValueError(f"expected plain file names, came {file!r}")
-        specs = {"forecast": self.forecast, "translate": self.translate}
+        specs = {"forecast": self.forecast, "translate": self.translate, "generate": self.generate}
         came = [task for task, spec in specs.items() if spec is not None]
         if came != [self.task]:
             raise ValueError(f"expected {self.task} alone of {', '.join(specs)}, came {', '.join(came) or 'none'}")
-        if self.translate is not None:
-            self.translate.check(self.graphs)
+        for each in (self.translate, self.generate):
+            if each is not None:
+                each.check(self.graphs)
         if self.forecast is not None:
             _check_forecast(self.graphs, self.attention, self.forecast)
             if self.intervals is not None:
@@ -142,6 +144,13 @@ class Manifest:
         if self.translate is None:
             raise UnknownModel(f"expected a model that translates, came {self.name}, made to {self.task}")
         return self.translate
+
+    @property
+    def generate_spec(self) -> GenerateSpec:
+        """Raises UnknownModel if this is a model of another task."""
+        if self.generate is None:
+            raise UnknownModel(f"expected a model that generates, came {self.name}, made to {self.task}")
+        return self.generate
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":

@@ -15,11 +15,8 @@ Rows of memory and state are sentences' own: they may be dropped, reordered and 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from contract.graphs import Graph, Tensor
+from contract.graphs import NEXT, Graph, Tensor, expect
 from contract.text import SpecialTokens
-
-NEXT = "next_"
-"""Before the name of a state, in what a step gives."""
 
 _SOURCE = Tensor("source", "int64", (None, None))
 _TARGET = Tensor("target", "int64", (None, None))
@@ -65,29 +62,23 @@ class TranslateSpec:
             if name not in graphs:
                 raise ValueError(f"expected a graph {name}, came {', '.join(graphs)}")
         greedy, encode, step = (graphs[name] for name in ("greedy", "encode", "step"))
-        _expect("greedy", greedy, (_SOURCE, Tensor("caps", "int64", (None,))), (_TARGET,))
-        _expect("encode", encode, (_SOURCE,), encode.outputs)
+        expect("greedy", greedy, (_SOURCE, Tensor("caps", "int64", (None,))), (_TARGET,))
+        expect("encode", encode, (_SOURCE,), encode.outputs)
         log_probs = Tensor("log_probs", "float32", (None, self.target_size))
         state = tuple(
             Tensor(NEXT + each.name, each.dtype, each.shape) for each in encode.outputs if each.name in states(step)
         )
-        _expect("step", step, (_TOKEN, *encode.outputs), (log_probs, *state))
+        expect("step", step, (_TOKEN, *encode.outputs), (log_probs, *state))
         if "attention" in graphs:
             maps = tuple(
                 each
                 for each in graphs["attention"].outputs
                 if each.name in _MAPS and each.dtype == "float32" and len(each.shape) == 5
             )
-            _expect("attention", graphs["attention"], (_SOURCE, _TARGET), maps)
+            expect("attention", graphs["attention"], (_SOURCE, _TARGET), maps)
 
 
 def states(step: Graph) -> tuple[str, ...]:
     """The inputs of a step graph that it gives anew; the others but `token` are the memory."""
     given = {each.name for each in step.outputs}
     return tuple(each.name for each in step.inputs if NEXT + each.name in given)
-
-
-def _expect(name: str, graph: Graph, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
-    expected = Graph(graph.file, inputs, outputs, graph.weights, graph.tolerance)
-    if graph != expected:
-        raise ValueError(f"expected a graph {name} such as {expected}, came {graph}")

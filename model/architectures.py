@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from contract.attention import AttentionSpec
+from contract.generation import GenerateSpec
 from contract.manifest import ForecastSpec
 from contract.translation import TranslateSpec
 from model.decoding_graphs import Description
@@ -15,6 +16,7 @@ from model.recurrent import Recurrent, RecurrentConfig
 from model.recurrent_graphs import RecurrentGraphs
 from model.transformer import Transformer, TransformerConfig
 from model.transformer_graphs import TransformerGraphs
+from model.wavenet import WaveNet, WaveNetConfig
 
 
 class Architecture(NamedTuple):
@@ -53,9 +55,14 @@ def _transformer(config: TransformerConfig, spec: TranslateSpec, _: int) -> nn.M
     return Transformer(config, spec.target_size, None if spec.shared else spec.source_size)
 
 
+def _wavenet(config: WaveNetConfig, spec: GenerateSpec, _: int) -> nn.Module:
+    return WaveNet(config, spec.size)
+
+
 ARCHITECTURES = {
     "informer": Architecture("forecast", InformerConfig, _informer, attention=InformerConfig.attention_specs),
     "linear": Architecture("forecast", LinearConfig, _linear, _fit_linear),
     "recurrent": Architecture("translate", RecurrentConfig, _recurrent, describe=RecurrentGraphs),
     "transformer": Architecture("translate", TransformerConfig, _transformer, describe=TransformerGraphs),
+    "wavenet": Architecture("generate", WaveNetConfig, _wavenet),
 }

@@ -6,6 +6,7 @@ from typing import Any
 from contract.manifest import Manifest
 from model.config import Recipe
 from model.evaluate import Evaluation
+from model.evaluate_generation import GENERATED, GenerationEvaluation
 from model.evaluate_translation import TranslationEvaluation
 
 
@@ -129,6 +130,58 @@ whatever case and punctuation, is in the training data. One reference each: the 
 CER {evaluation.cer:.1%}, WER {evaluation.wer:.1%}. {"; ".join(f"{k}: {v}" for k, v in evaluation.signatures.items())}
 
 BLEU on validation is {bleu["fp32"]:.2f} with fp32 weights, {bleu["int8"]:.2f} with int8."""
+
+
+def generation_card(manifest: Manifest, recipe: Recipe, evaluations: Mapping[str, GenerationEvaluation]) -> str:
+    """card.md, in Markdown. Of what it generates, only what training has not is shown."""
+    spec, training = manifest.generate_spec, manifest.training
+    test = evaluations["test"]
+    return f"""# {manifest.name}, version {manifest.version}
+
+Words, character by character, each from up to {spec.context} before it; {recipe.architecture}, \
+{training["parameters"]:,} parameters.
+
+- Alphabet: {spec.alphabet}
+- Data: {recipe.data.origin or "not told"}; sha256 {training["data_sha256"]}
+- Trained: {training["history"]}
+
+## Likelihood
+
+Cross-entropy of every next character, end signs included, in nats, on {evaluations["val"].words:,} words for validation
+and {test.words:,} for test, beside interpolated n-grams fitted on the same training words.
+
+{_generation_losses(evaluations, recipe.data.beside)}
+
+The data has words more than once: {test.new_words:,} of the test words are not in training. On these the model's loss
+is {test.new_loss:.3f}.
+
+## What it makes up
+
+Of {GENERATED:,} words drawn at temperature 1, {test.distinct:.0%} are different ones, and {test.new:.0%} are not in
+training. Some that are nowhere in the data:
+
+{", ".join(test.samples)}
+
+## Limits
+
+- It knows the characters above, and how words of the training data are spelt: nothing of what they mean, or of whether
+  a word that it makes up is one somewhere.
+- What it makes up may be in the training data.
+- Of a word's first characters it sees nothing once {spec.context} have come after them.
+
+## Recipe
+
+```toml
+{recipe.text.strip()}
+```
+"""
+
+
+def _generation_losses(evaluations: Mapping[str, GenerationEvaluation], beside: Mapping[str, float]) -> str:
+    val, test = evaluations["val"].losses, evaluations["test"].losses
+    rows = [f"| {name} | {val[name]:.3f} | {test[name]:.3f} |" for name in val]
+    rows[1:1] = [f"| {name} | {loss:.3f} | |" for name, loss in beside.items()]
+    return "\n".join(["| | validation | test |", "|---|---|---|", *rows])
 
 
 def verdict(evaluation: Evaluation) -> str:

@@ -11,6 +11,7 @@ from contract.manifest import NAME
 from contract.records import decode
 from model.architectures import ARCHITECTURES
 from model.pairs import PairsConfig
+from model.words import WordsConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,9 @@ class DataConfig:
 class TrainingConfig:
     """Adam on the task's loss; the learning rate is multiplied by lr_decay each epoch.
 
-    `batch_size` is in windows, or in tokens of text. `warmup` steps raise the learning rate from 0, and from there on
-    it falls as the inverse root of the step (Vaswani et al. 2017, section 5.3); 0 does neither. `bfloat16` computes
-    in that type where torch deems it safe, which CUDA always does. `label_smoothing` is for tokens.
+    `batch_size` is in windows, in tokens of text, or in words. `warmup` steps raise the learning rate from 0, and from
+    there on it falls as the inverse root of the step (Vaswani et al. 2017, section 5.3); 0 does neither. `bfloat16`
+    computes in that type where torch deems it safe, which CUDA always does. `label_smoothing` is for tokens.
 
     Training ends after `epochs`, or after `patience` epochs without a better validation loss.
     `level_shift` moves each training window, history and future alike, by a normal offset for each column of so
@@ -85,7 +86,7 @@ class TrainingConfig:
                 raise ValueError(f"expected 0 <= {name} < 1, came {getattr(self, name)}")
 
 
-DATA = {"forecast": DataConfig, "translate": PairsConfig}
+DATA = {"forecast": DataConfig, "translate": PairsConfig, "generate": WordsConfig}
 """What a recipe's [data] is, by the task of its architecture."""
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from contract.graphs import Graph, Tensor
-from contract.translation import NEXT, TranslateSpec
+from contract.graphs import NEXT, Graph, Tensor
+from contract.translation import TranslateSpec
 from model.onnx_graph import GraphBuilder, WeightFile, model_bytes, value
 
 KEPT = 3, 4

@@ -1,15 +1,12 @@
 """A trained forecaster -> a bundle, refused if ONNX Runtime does not compute what torch does."""
 
 import io
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -26,6 +23,7 @@ from model.card import forecast_card
 from model.config import Recipe
 from model.evaluate import Forecaster, Outputs, calibrate, evaluate
 from model.forecasting import AttentionGraph, ForecastData, ForecastGraph
+from model.onnx_trace import trace
 from model.windows import Windows
 
 TOLERANCE = 1e-4  # of a column's standard deviation, and of attention weights
@@ -97,26 +95,8 @@ def onnx_bytes(graph: ForecastGraph, spec: ForecastSpec, attention: Sequence[Att
     history = torch.zeros(2, spec.seq_len, len(spec.columns), dtype=torch.float64)
     calendar = torch.zeros(2, spec.seq_len + spec.pred_len, len(spec.calendar))
     batch = torch.export.Dim("batch")
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
-    with warnings.catch_warnings(action="ignore"):  # the exporter's own deprecations
-        program = torch.onnx.export(
-            graph,
-            (history, calendar),
-            input_names=["history", "calendar"],
-            output_names=[output.name for output in spec.graph("", attention).outputs],
-            dynamic_shapes={"history": {0: batch}, "calendar": {0: batch}},
-            dynamo=True,
-            verbose=False,
-        )
-    return _without_traces(program.model_proto).SerializeToString()
-
-
-def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the exporter's notes on each node: paths of this machine, and most of a small graph's bytes."""
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
-        part.ClearField("metadata_props")
-    return model
+    outputs = [output.name for output in spec.graph("", attention).outputs]
+    return trace(graph, (history, calendar), ("history", "calendar"), outputs, ({0: batch}, {0: batch}))
 
 
 def onnx_forecaster(content: bytes) -> Forecaster:

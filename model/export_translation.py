@@ -16,10 +16,10 @@ from torch import nn
 from contract.bundle import CARD, GOLDEN, Bundle, bundle_versions, write_bundle
 from contract.decoding import padded, stripped
 from contract.errors import ExportRefused
-from contract.graphs import Graph
+from contract.graphs import NEXT, Graph
 from contract.manifest import FORMAT, Manifest
 from contract.records import encode
-from contract.translation import NEXT, TranslateSpec
+from contract.translation import TranslateSpec
 from model.architectures import ARCHITECTURES
 from model.card import translation_card
 from model.config import Recipe
@@ -27,7 +27,7 @@ from model.decoding_graphs import build_graphs
 from model.evaluate_translation import TranslationEvaluation, Translator, evaluate_translation
 from model.onnx_graph import WeightFile
 from model.pairs import first_translations
-from model.translation import PairsData, greedy_ids
+from model.translation import PairsData, translate_ids
 
 CHECKED = 200
 """Validation sentences that torch and ONNX Runtime have to translate alike."""
@@ -155,9 +155,7 @@ def _plain(
 ) -> _Candidate:
     """The graphs of fp32 weights, which translate as torch does."""
     plain = _Candidate(recipe, spec, model, data, int8=False)
-    _expect_same(
-        greedy_ids(model, data.source.encode(checked), data), plain.translate_ids(checked), "torch and ONNX Runtime"
-    )
+    _expect_same(translate_ids(model, checked, data), plain.translate_ids(checked), "torch and ONNX Runtime")
     return plain
 
 

@@ -2,6 +2,7 @@
 
 from model.card import verdict
 from model.evaluate import Evaluation
+from model.evaluate_generation import GENERATED, GenerationEvaluation
 from model.evaluate_translation import TranslationEvaluation
 
 
@@ -51,5 +52,18 @@ def translation_report(evaluation: TranslationEvaluation) -> str:
     lines.append(
         f"{evaluation.sentences:,} sentences of the {evaluation.split} split, one reference each: "
         f"BLEU {evaluation.bleu:.1f}, chrF {evaluation.chrf:.1f}, CER {evaluation.cer:.1%}, WER {evaluation.wer:.1%}"
+    )
+    return "\n".join(lines)
+
+
+def generation_report(evaluation: GenerationEvaluation) -> str:
+    """Words that the model made up, then losses."""
+    width = max(map(len, evaluation.losses))
+    lines = [*evaluation.samples, f"{evaluation.words:,} words of the {evaluation.split} split, nats a character:"]
+    lines += [f"{name:{width}}  {loss:.4f}" for name, loss in evaluation.losses.items()]
+    lines.append(f"the model on the {evaluation.new_words:,} words that training has not: {evaluation.new_loss:.4f}")
+    lines.append(
+        f"of {GENERATED:,} words generated, {evaluation.distinct:.0%} are different ones, and {evaluation.new:.0%} "
+        "are not in training; those above are nowhere in the data"
     )
     return "\n".join(lines)

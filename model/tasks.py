@@ -3,24 +3,28 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
 
 from contract.bundle import Bundle
 from contract.errors import Fault, FaultyRecipe
+from contract.generation import GenerateSpec, WordModel
 from contract.manifest import ForecastSpec
 from contract.translation import TranslateSpec
 from model.architectures import ARCHITECTURES
 from model.config import Recipe, TrainingConfig
 from model.evaluate import Attentive, Evaluation, Forecaster, calibrate
 from model.evaluate import evaluate as evaluate_forecaster
+from model.evaluate_generation import GenerationEvaluation, evaluate_generation
 from model.evaluate_translation import TranslationEvaluation, Translator, evaluate_translation
 from model.export import export_forecast, onnx_forecaster, onnx_outputs, torch_outputs
+from model.export_generation import OnnxWordModel, TorchWordModel, export_generation
 from model.export_translation import export_translation, onnx_translator
 from model.forecasting import AttentionGraph, ForecastData, ForecastGraph, load_data, prepare_data
-from model.report import forecast_report, translation_report
+from model.generation import CharacterModel, WordsData, load_words, prepare_words
+from model.report import forecast_report, generation_report, translation_report
 from model.trainer import Task
 from model.translation import PairsData, load_pairs, prepare_pairs, translate
 
@@ -170,4 +174,41 @@ class Translation:
         return export_translation(trained.recipe, trained.spec, trained.model, data, trained.provenance, bundles)
 
 
-TASKS: dict[str, TaskKind] = {"forecast": Forecasting(), "translate": Translation()}
+class Generation:
+    """Words, likelihood beside n-grams."""
+
+    spec = GenerateSpec
+
+    def prepare(self, path: Path, recipe: Recipe) -> WordsData:
+        return prepare_words(path, recipe)
+
+    def load(self, path: Path, recipe: Recipe, spec: GenerateSpec, folder: Path) -> WordsData:
+        return load_words(path, recipe, spec)
+
+    def torch_predictor(self, trained: Trained, data: WordsData) -> WordModel:
+        return TorchWordModel(cast(CharacterModel, trained.model))
+
+    def onnx_predictor(self, bundle: Bundle, data: WordsData) -> WordModel:
+        return OnnxWordModel(bundle.graph("score").read_bytes(), bundle.graph("step").read_bytes())
+
+    def evaluate(self, predictor: WordModel, data: WordsData, split: str) -> GenerationEvaluation:
+        return evaluate_generation(predictor, data, split)
+
+    def report(self, evaluation: GenerationEvaluation) -> str:
+        return generation_report(evaluation)
+
+    def plots(
+        self,
+        folder: Path,
+        predictor: WordModel,
+        data: WordsData,
+        evaluation: GenerationEvaluation,
+    ) -> Sequence[Path]:
+        raise FaultyRecipe([Fault("", "expected a forecast model to draw plots of, came one that generates")])
+
+    def export(self, trained: Trained, data: WordsData, bundles: Path) -> Bundle:
+        model = cast(CharacterModel, trained.model)
+        return export_generation(trained.recipe, trained.spec, model, data, trained.provenance, bundles)
+
+
+TASKS: dict[str, TaskKind] = {"forecast": Forecasting(), "translate": Translation(), "generate": Generation()}

@@ -36,8 +36,8 @@ def test_lists_every_fault(data):
     data["graphs"]["forecast"]["inputs"][1]["dtype"] = "float16"
     assert refusal(data).split("; ") == [
         "/surprise: unknown field",
-        "expected one of attention, files, forecast, format, graphs, intervals, metrics, name, task, training, "
-        "translate, version",
+        "expected one of attention, files, forecast, format, generate, graphs, intervals, metrics, name, task, "
+        "training, translate, version",
         "/version: expected an integer, came '1'",
         "/task: required, but missing",
         "/graphs/forecast/inputs/1/dtype: expected one of ['float32', 'float64', 'int64', 'bool'], came 'float16'",
