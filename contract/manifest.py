@@ -82,7 +82,8 @@ class Manifest:
 
     Of `forecast`, `translate` and `generate` there is the one that `task` names: how the graphs are fed.
     `attention` describes the maps of the graph "attention", which also gives the forecast that they belong to.
-    `metrics` and `training` are carried for people and `GET /models/{name}`; nothing is computed from them.
+    `metrics` and `training` are carried for people and `GET /models/{name}`; from BLEU alone the
+    service takes which of several translators it asks first.
     """
 
     format: int

@@ -174,21 +174,21 @@ class TranslationTask:
 
 def translate(model: nn.Module, texts: Sequence[str], data: PairsData) -> list[str]:
     """Greedy translations, in order."""
-    return data.target.decode(translate_ids(model, texts, data))
+    return data.target.decode(greedy_ids(model, data.source.encode(texts), data))
 
 
-def translate_ids(model: nn.Module, texts: Sequence[str], data: PairsData) -> list[list[int]]:
-    """Their tokens; computed without a cache, the plain way that others are checked against."""
+def greedy_ids(model: nn.Module, sources: Sequence[Sequence[int]], data: PairsData) -> list[list[int]]:
+    """Tokens to tokens; computed without a cache, the plain way that others are checked against."""
     device = next(model.parameters()).device
-    encoded = [torch.tensor(ids[: data.spec.max_len]) for ids in data.source.encode(texts)]
-    order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
+    encoded = [torch.tensor(ids[: data.spec.max_len]) for ids in sources]
+    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     found: dict[int, list[int]] = {}
     for start in range(0, len(order), TRANSLATED):
         chosen = order[start : start + TRANSLATED]
         ids = _pad([encoded[i] for i in chosen], data.source.pad).to(device)
         caps = [data.spec.longest(len(encoded[i])) for i in chosen]
         found.update(zip(chosen, greedy(model, ids, ids != data.source.pad, caps, data.target), strict=True))
-    return [found[index] for index in range(len(texts))]
+    return [found[index] for index in range(len(encoded))]
 
 
 @torch.no_grad()

@@ -44,8 +44,10 @@ class Built:
         )
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
         self.sessions = {
-            name: onnxruntime.InferenceSession(folder / graph.file, providers=["CPUExecutionProvider"])
+            name: onnxruntime.InferenceSession(folder / graph.file, options, providers=["CPUExecutionProvider"])
             for name, graph in self.graphs.items()
         }
 
