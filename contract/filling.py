@@ -36,6 +36,7 @@ class Filled:
     stamps: Timestamps  # (seq_len,)
     values: Floats  # (seq_len, C), finite
     notes: tuple[str, ...]
+    missing: int  # how many of the values were
 
 
 def fill(
@@ -78,7 +79,7 @@ def fill(
     if faults:
         raise FaultyInput(faults)
     notes += [told[column] for column in sorted(told)]
-    return Filled(Timestamps(times, stamps.zone, stamps.epoch), even, tuple(notes))
+    return Filled(Timestamps(times, stamps.zone, stamps.epoch), even, tuple(notes), sum(missing))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from service.routes import backtest, forecast, health, models, translate
 from service.settings import Settings
 from service.state import State
 from service.translator import Translator, Translators
+from service.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         repository.load()
         pool = RowPool(settings.threads)
         log.info("%d rows at a time on %s", pool.threads, device)
+        metrics.show_engine(device, pool.waiting)
         metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
         forecasters, translators = Forecasters(repository, settings), Translators(_translators(repository), settings)
         app.state.seqcast = State(settings, repository, pool, forecasters, translators, metrics)
@@ -51,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for routes in (forecast, backtest, translate, models, health):
         app.include_router(routes.router)
-    app.add_middleware(metrics.watch)
+    app.add_middleware(Watch, metrics=metrics)
     add_error_handlers(app)
     add_components(app)
     return app

@@ -52,7 +52,7 @@ class Decoder:
 
     async def score(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> list[float]:
         """Log probability of each token of `target`, and of eos behind them."""
-        (scores,) = await pool.spread([partial(self._score, source, target)])
+        (scores,) = await pool.spread([partial(self._score, source, target)], [1])
         return scores
 
     async def maps(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> dict[str, NDArray[np.float32]]:
@@ -75,8 +75,9 @@ class Decoder:
         size = min(size, math.ceil(len(sources) / pool.threads)) or 1
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         found: dict[int, T] = {}
-        done = await pool.spread([partial(work, [sources[i] for i in batch]) for batch in reversed(batches)])
-        for batch, results in zip(reversed(batches), done, strict=True):
+        batches.reverse()
+        jobs = [partial(work, [sources[i] for i in batch]) for batch in batches]
+        for batch, results in zip(batches, await pool.spread(jobs, [len(batch) for batch in batches]), strict=True):
             found.update(zip(batch, results, strict=True))
         return [found[index] for index in range(len(sources))]
 

@@ -21,6 +21,7 @@ from contract.errors import (
     UnknownModel,
 )
 from service.schemas import faults_of
+from service.tally import tally
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +81,11 @@ def _told(fault: Fault) -> str:
 
 
 def _on_seqcast_error(request: Request, error: Exception) -> Response:
-    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
-    if status is None:
+    kind = next((kind for kind in type(error).__mro__ if kind in _STATUS), None)
+    if kind is None:
         return _on_bug(request, error)
+    status = _STATUS[kind]
+    tally().rejection = kind.__name__
     if isinstance(error, FaultyInput):
         return _faulty(request, error.faults)
     fault = [Fault("/model", str(error))] if isinstance(error, UnknownModel) else []
@@ -91,6 +94,7 @@ def _on_seqcast_error(request: Request, error: Exception) -> Response:
 
 def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 what the handler is registered for
+    tally().rejection = FaultyRequest.__name__
     return _faulty(request, faults_of(error.errors()))
 
 

@@ -19,12 +19,15 @@ from service.engine.session import Arrays
 from service.schemas import ForecastRequest, Series, read, shown
 from service.series import CheckedSeries, check_series, has_columns
 from service.settings import Settings
+from service.tally import tally
 from service.turns import Turns
 
 T = TypeVar("T")
 
 MOST_FAULTS = 1000
 """After so many no more are looked for: a hostile body could hold millions."""
+OUTLYING = 4
+"""Standard deviations of the training rows from their mean, beyond which a value is counted as outlying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class _Row:
     stamps: Timestamps
     window: ForecastWindow
     warnings: tuple[str, ...]
+    missing: int
 
 
 class Forecasters:
@@ -66,6 +70,7 @@ class Forecasters:
         if len(candidates) != 1:
             message = f"required, since the columns do not tell it; one of {', '.join(self._by_name)}"
             raise FaultyRequest([Fault("/model", message), *_schema_faults(request)])
+        tally().model = candidates[0].manifest.name
         return candidates[0]
 
     async def faults(self, request: ForecastRequest) -> list[Fault]:
@@ -90,6 +95,8 @@ class Forecaster:
         self.manifest = loaded.manifest
         self.spec = loaded.manifest.forecast_spec
         self._sessions = loaded.sessions
+        far = OUTLYING * np.array(self.spec.scaler.std)
+        self._least, self._most = self.spec.scaler.mean - far, self.spec.scaler.mean + far
         # five digits below a column's standard deviation: more would be noise, and longer answers
         self._digits = 10.0 ** (5 - np.floor(np.log10(self.spec.scaler.std)))
 
@@ -103,6 +110,9 @@ class Forecaster:
         rows = await self.prepare(request)
         horizon = request.horizon or self.spec.pred_len
         inputs = await _apart(len(rows), _inputs, rows)
+        noted = tally()
+        noted.values, noted.missing = inputs["history"].size, sum(row.missing for row in rows)
+        noted.outlying = await _apart(len(rows), self._outlying, inputs["history"])
         wanted = choose_maps(request.attention, self.manifest.attention)
         forecast, maps = await self._roll(inputs["history"], inputs["calendar"], wanted, pool)
         unbounded = np.flatnonzero(~np.isfinite(forecast).all(axis=(1, 2)))
@@ -151,7 +161,7 @@ class Forecaster:
             try:
                 checked = check_series(data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share)
                 window = self._window(checked, runs, rows[-1:])
-                rows.append(_Row(checked.id, checked.stamps, window, checked.notes))
+                rows.append(_Row(checked.id, checked.stamps, window, checked.notes, checked.missing))
                 if not checked.stamps.fits(window.future_times):
                     message = (
                         f"expected epoch numbers of 64 bits, but in {checked.stamps.epoch} the forecast's are larger"
@@ -241,6 +251,10 @@ class Forecaster:
         if intervals is None:
             return {}
         return {str(level): intervals.half_width(str(level), histories, std)[:, :horizon] for level in levels}
+
+    def _outlying(self, histories: NDArray[np.float64]) -> int:
+        """How many values of (B, seq_len, C) are far from the training rows'."""
+        return int(np.count_nonzero((histories < self._least) | (histories > self._most)))
 
     def _bounds(self, forecast: NDArray[np.float64], half_width: NDArray[np.float64]) -> dict[str, Any]:
         """(horizon, C) each, in units -> lower and upper by column."""

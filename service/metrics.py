@@ -1,66 +1,102 @@
-"""Prometheus metrics. Label values come from the service alone: a client cannot grow them."""
+"""Prometheus metrics, in seconds and bytes. Label values come from the service alone: a client cannot grow them."""
 
-import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from contract.manifest import Manifest
-
-Message = MutableMapping[str, Any]
-App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+from service.tally import Tally
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_STAGE_BUCKETS = (0.0001, 0.00025, 0.0005, *_BUCKETS)
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
     """One application's metrics, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("seqcast_requests", "Requests answered", ["route", "status"], registry=self.registry)
-        self.seconds = Histogram(
+        self.registry = registry = CollectorRegistry()
+        # what every program that Prometheus watches tells of itself: memory, CPU time, open files
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "seqcast_requests", "Requests answered", ["route", "model", "status"], registry=registry
+        )
+        self._seconds = Histogram(
             "seqcast_request_seconds",
             "From a request's head to its answer's end",
             ["route"],
             buckets=_BUCKETS,
-            registry=self.registry,
+            registry=registry,
         )
-        self.rows = Counter("seqcast_rows", "Rows computed", ["model"], registry=self.registry)
-        self.texts = Counter("seqcast_texts", "Texts translated", ["model"], registry=self.registry)
-        self.tokens = Counter("seqcast_tokens", "Tokens of translations made", ["model"], registry=self.registry)
-        self.bundles = Gauge(
-            "seqcast_bundle_info", "1 for each version served", ["model", "version", "task"], registry=self.registry
+        self._stages = Histogram(
+            "seqcast_stage_seconds",
+            "From a request's body to its answer's head, by stage: preprocess, queue, compute, postprocess",
+            ["model", "stage"],
+            buckets=_STAGE_BUCKETS,
+            registry=registry,
         )
+        self._received = Counter("seqcast_received_bytes", "Bytes of request bodies", ["route"], registry=registry)
+        self._sent = Counter("seqcast_sent_bytes", "Bytes of answers' bodies", ["route"], registry=registry)
+        self._rejections = Counter(
+            "seqcast_rejections", "Requests refused, by the kind of error", ["reason"], registry=registry
+        )
+        self._batches = Histogram(
+            "seqcast_batch_rows",
+            "Rows that went through a model together",
+            ["model"],
+            buckets=_BATCH_BUCKETS,
+            registry=registry,
+        )
+        self._queue = Gauge("seqcast_queue_rows", "Rows that wait for a thread", registry=registry)
+        self._values = Counter(
+            "seqcast_input_values", "Numbers that a model was shown to forecast from", ["model"], registry=registry
+        )
+        self._outlying = Counter(
+            "seqcast_input_outlying_values",
+            "Those more than 4 standard deviations of the training rows from their mean",
+            ["model"],
+            registry=registry,
+        )
+        self._missing = Counter(
+            "seqcast_input_missing_values", "Those that were missing and filled", ["model"], registry=registry
+        )
+        self.rows = Counter("seqcast_rows", "Rows computed", ["model"], registry=registry)
+        self.texts = Counter("seqcast_texts", "Texts translated", ["model"], registry=registry)
+        self.tokens = Counter("seqcast_tokens", "Tokens of translations made", ["model"], registry=registry)
+        self._bundles = Gauge(
+            "seqcast_bundle_info", "1 for each version served", ["model", "version", "task"], registry=registry
+        )
+        self._build = Gauge("seqcast_build_info", "1 for this seqcast", ["version", "device"], registry=registry)
+
+    def show_engine(self, device: str, waiting: Callable[[], int]) -> None:
+        """What it computes on, and how to tell how many rows wait."""
+        self._build.labels(version("seqcast"), device).set(1)
+        self._queue.set_function(waiting)
 
     def show_bundles(self, manifests: Iterable[Manifest]) -> None:
         """Set the info gauge to exactly these."""
-        self.bundles.clear()
+        self._bundles.clear()
         for manifest in manifests:
-            self.bundles.labels(manifest.name, manifest.version, manifest.task).set(1)
+            self._bundles.labels(manifest.name, manifest.version, manifest.task).set(1)
 
-    def watch(self, app: App) -> App:
-        """ASGI middleware that counts and times every request by its route's template."""
-
-        async def watched(scope: Message, receive: Any, send: Any) -> None:
-            if scope["type"] != "http":
-                await app(scope, receive, send)
-                return
-            started = time.perf_counter()
-            status = 500  # of an error on its way out, which answers further up
-
-            async def noted(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                await send(message)
-
-            try:
-                await app(scope, receive, noted)
-            finally:
-                route = getattr(scope.get("route"), "path", "none")
-                self.requests.labels(route, status).inc()
-                self.seconds.labels(route).observe(time.perf_counter() - started)
-
-        return watched
+    def count(self, tally: Tally) -> None:
+        """A request that is over."""
+        route, model = tally.route, tally.model
+        self._requests.labels(route, model, tally.status).inc()
+        self._seconds.labels(route).observe(tally.ended - tally.started)
+        self._received.labels(route).inc(tally.received)
+        self._sent.labels(route).inc(tally.sent)
+        if tally.rejection:
+            self._rejections.labels(tally.rejection).inc()
+        for stage, seconds in tally.stages().items():
+            self._stages.labels(model, stage).observe(seconds)
+        if tally.jobs:
+            batches = self._batches.labels(model)
+            for rows in tally.jobs:
+                batches.observe(rows)
+        if tally.values:
+            self._values.labels(model).inc(tally.values)
+            self._outlying.labels(model).inc(tally.outlying)
+            self._missing.labels(model).inc(tally.missing)

@@ -27,6 +27,7 @@ class CheckedSeries:
     stamps: Timestamps
     values: NDArray[np.float64]  # (L, C), in units, columns in the bundle's order
     notes: tuple[str, ...] = ()  # what was mended
+    missing: int = 0  # how many of the values were made up
 
 
 def check_series(
@@ -43,7 +44,7 @@ def check_series(
     if not uneven and len(given.values) >= spec.seq_len and np.isfinite(given.values).all():
         return given
     filled = fill(given.stamps, given.values, spec, method, max_share, pointer)
-    return CheckedSeries(given.id, filled.stamps, filled.values, (*given.notes, *filled.notes))
+    return CheckedSeries(given.id, filled.stamps, filled.values, (*given.notes, *filled.notes), filled.missing)
 
 
 def check_rows(data: Any, spec: ForecastSpec, pointer: str, least: int, *, mend: bool = False) -> CheckedSeries:

@@ -18,6 +18,7 @@ from service.engine.repository import LoadedBundle
 from service.schemas import TranslateRequest, shown
 from service.sentences import sentences
 from service.settings import Settings
+from service.tally import tally
 from service.turns import Turns
 from service.wording import Ids, Phrase, Worded, Wording, lost_numbers
 
@@ -76,7 +77,9 @@ class Translators:
         fault = _language_fault(request, specs)
         if fault is not None:
             raise FaultyRequest([fault])
-        return next(each for each in fitting if _has(each.spec, request.source, request.target))
+        chosen = next(each for each in fitting if _has(each.spec, request.source, request.target))
+        tally().model = chosen.name
+        return chosen
 
     async def faults(self, request: TranslateRequest) -> list[Fault]:
         """What is wrong with the content of a request, as far as its model can be told."""

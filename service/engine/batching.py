@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,11 +14,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.session import Arrays, Session
+from service.tally import tally
 
 T = TypeVar("T")
 
 CHUNK = 8
 """Rows of one job: few enough that a single row never waits long behind a large request."""
+
+
+class _Passage:
+    """Jobs on their way through the pool, and how many rows each has."""
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        self._rows = sum(rows)
+        self._handed = time.perf_counter()
+        self._began: list[tuple[float, int]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Rows of jobs that have not begun."""
+        return self._rows - sum(rows for _, rows in self._began)
+
+    def run(self, job: Callable[[], T], rows: int) -> T:
+        self._began.append((time.perf_counter(), rows))
+        return job()
+
+    def note(self) -> None:
+        """That all which will run has ended."""
+        ended = time.perf_counter()
+        began = self._began[0][0] if self._began else ended
+        tally().ran(self._handed, began, ended, [rows for _, rows in self._began])
 
 
 class RowPool:
@@ -30,6 +56,7 @@ class RowPool:
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or usable_cpus()
         self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="seqcast-rows")
+        self._passages: set[_Passage] = set()
 
     async def run(
         self, session: Session, inputs: Arrays, names: Sequence[str] | None = None
@@ -40,13 +67,28 @@ class RowPool:
         chunks = [
             {name: tensor[start : start + size] for name, tensor in inputs.items()} for start in range(0, rows, size)
         ]
-        results = await self.spread([partial(session.run, chunk, names) for chunk in chunks or [dict(inputs)]])
+        chunks = chunks or [dict(inputs)]
+        sizes = [len(next(iter(chunk.values()))) for chunk in chunks]
+        results = await self.spread([partial(session.run, chunk, names) for chunk in chunks], sizes)
         if len(results) == 1:
             return results[0]
         return {name: np.concatenate([each[name] for each in results]) for name in results[0]}
 
-    async def spread(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
-        """Run the jobs, no more than one a thread at a time; their results in order."""
+    async def spread(self, jobs: Sequence[Callable[[], T]], rows: Sequence[int]) -> list[T]:
+        """Run the jobs, of so many rows each, no more than one a thread at a time; their results in order."""
+        passage = _Passage(rows)
+        self._passages.add(passage)
+        try:
+            return await self._spread([partial(passage.run, job, each) for job, each in zip(jobs, rows, strict=True)])
+        finally:
+            self._passages.remove(passage)
+            passage.note()
+
+    def waiting(self) -> int:
+        """Rows that wait for a thread."""
+        return sum(passage.waiting for passage in list(self._passages))
+
+    async def _spread(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         loop = asyncio.get_running_loop()
         if len(jobs) == 1:
             return [await loop.run_in_executor(self._executor, jobs[0])]

@@ -10,6 +10,7 @@ from contract.errors import BundleError, UnknownModel
 from contract.manifest import Manifest
 from contract.text import Vocabulary
 from service.engine.session import Arrays, Device, Session
+from service.tally import tally
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Repository:
         if loaded is None or (colon and version != str(loaded.manifest.version)):
             served = ", ".join(f"{each}:{bundle.manifest.version}" for each, bundle in self.loaded.items())
             raise UnknownModel(f"expected one of the models served ({served or 'none'}), came {reference!r}")
+        tally().model = name
         return loaded
 
     def complaints(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Request bodies: bounded, and parsed straight from their bytes."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
 from service.routes.long_json import read_json
 from service.schemas import read
+from service.tally import tally
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -25,6 +27,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         if size > limit:
             raise BodyTooLarge(f"expected a body of at most {limit} bytes, came more")
         chunks.append(chunk)
+    tally().read = time.perf_counter()
     return b"".join(chunks)
 
 

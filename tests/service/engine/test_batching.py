@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.engine.batching import CHUNK, RowPool, usable_cpus
+from service.tally import open_tally
 
 
 class Doubling:
@@ -117,8 +118,42 @@ def test_the_rest_of_an_abandoned_request_is_not_computed(pool):
             await task
 
     asyncio.run(abandon())
+    assert shared.waiting() == 0
     shared.close()
     assert len(session.jobs) <= 3
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_rows_wait_until_their_job_begins(pool, fails):
+    session, shared = Doubling(seconds=0.001), pool(1)
+
+    async def watched():
+        large = asyncio.create_task(shared.run(session, rows(200, first=-9.0 if fails else 0.0)))
+        seen = []
+        while not large.done():
+            await asyncio.sleep(0)
+            seen.append(shared.waiting())
+        return seen, await asyncio.gather(large, return_exceptions=True)
+
+    seen, _ = asyncio.run(watched())
+    assert max(seen) >= 200 - CHUNK
+    assert seen[-1] == shared.waiting() == 0
+
+
+def test_a_requests_tally_has_its_jobs_and_their_time(pool):
+    session, shared = Doubling(seconds=0.001), pool(1)
+
+    async def two_runs():
+        opened, before = open_tally(), time.perf_counter()
+        await shared.run(session, rows(20))
+        await shared.run(session, rows(1))
+        return opened, before, time.perf_counter()
+
+    opened, before, after = asyncio.run(two_runs())
+    assert opened.jobs == [CHUNK, CHUNK, 4, 1]
+    assert before < opened.handed < after
+    assert 0.001 < opened.compute_s < after - before
+    assert 0 < opened.queue_s < after - before - opened.compute_s
 
 
 @pytest.mark.parametrize(

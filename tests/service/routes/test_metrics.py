@@ -1,3 +1,8 @@
+import json
+import shutil
+import subprocess
+from importlib.metadata import version
+
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -19,12 +24,22 @@ def samples(client):
 
 
 def requests(client):
-    """(route, status) -> count."""
+    """(route, model, status) -> count."""
     counts = {}
     for (name, labels), value in samples(client).items():
         if name == "seqcast_requests_total":
-            counts[dict(labels)["route"], dict(labels)["status"]] = value
+            counts[tuple(dict(labels)[label] for label in ("route", "model", "status"))] = value
     return counts
+
+
+def of_model(client, model):
+    """Name, without its prefix, and stage where there is one -> value."""
+    told = {}
+    for (name, labels), value in samples(client).items():
+        labels = dict(labels)
+        if labels.get("model") == model and "le" not in labels:
+            told[" ".join([name.removeprefix("seqcast_"), *filter(None, [labels.get("stage")])])] = value
+    return told
 
 
 def test_openmetrics_is_for_those_who_accept_it(client):
@@ -37,7 +52,7 @@ def test_openmetrics_is_for_those_who_accept_it(client):
     assert list(parse_openmetrics(open_metrics.text))
 
 
-def test_requests_are_counted_by_route_and_status(fresh, body):
+def test_requests_are_counted_by_route_model_and_status(fresh, body):
     for _ in range(3):
         fresh.forecast(body)
     fresh.faults({})
@@ -45,15 +60,18 @@ def test_requests_are_counted_by_route_and_status(fresh, body):
     fresh.get("/models/hourly")
     fresh.get("/models/nope")
     fresh.request("DELETE", "/forecast")
+    fresh.faults({**body, "horizon": 0})
+    fresh.faults({**body, "horizon": 10**6})
     assert requests(fresh) == {
-        ("/forecast", "200"): 3,
-        ("/forecast", "422"): 1,
-        ("/forecast", "404"): 1,
-        ("/forecast", "405"): 1,
-        ("/models/{name}", "200"): 1,
-        ("/models/{name}", "404"): 1,
+        ("/forecast", "hourly", "200"): 3,
+        ("/forecast", "", "422"): 1,
+        ("/forecast", "hourly", "422"): 2,
+        ("/forecast", "", "404"): 1,
+        ("/forecast", "", "405"): 1,
+        ("/models/{name}", "hourly", "200"): 1,
+        ("/models/{name}", "", "404"): 1,
     }
-    assert requests(fresh)["/metrics", "200"] == 1
+    assert requests(fresh)["/metrics", "", "200"] == 1
 
 
 def test_seconds_are_observed_by_route(fresh, body):
@@ -76,6 +94,81 @@ def test_rows_are_counted_by_model(fresh, series):
 def test_bundles_are_shown(fresh):
     shown = {labels for name, labels in samples(fresh) if name == "seqcast_bundle_info"}
     assert shown == {(("model", name), ("task", "forecast"), ("version", "1")) for name in ("daily", "hourly")}
+
+
+def test_a_requests_time_is_told_by_stage(fresh, body, series):
+    fresh.forecast({**body, "series": [series("hourly")] * 20})
+    fresh.faults({**body, "horizon": 10**6})
+    told = of_model(fresh, "hourly")
+    stages = {name: told[f"stage_seconds_sum {name}"] for name in ("preprocess", "queue", "compute", "postprocess")}
+    assert {told[f"stage_seconds_count {name}"] for name in stages} == {1}
+    assert min(stages.values()) > 0
+    seconds = samples(fresh)["seqcast_request_seconds_sum", (("route", "/forecast"),)]
+    assert sum(stages.values()) < seconds
+
+
+def test_rows_are_told_by_batch(fresh, body, series):
+    fresh.forecast({**body, "series": [series("hourly")] * 20})
+    told = of_model(fresh, "hourly")
+    assert told["batch_rows_sum"] == 20
+    assert told["batch_rows_count"] >= 3
+    assert samples(fresh)["seqcast_queue_rows", ()] == 0
+
+
+def test_bytes_are_those_of_the_bodies(fresh, body):
+    sent = json.dumps(body).encode()
+    came = fresh.post("/forecast", content=sent).content
+    told, route = samples(fresh), (("route", "/forecast"),)
+    assert told["seqcast_received_bytes_total", route] == len(sent)
+    assert told["seqcast_sent_bytes_total", route] == len(came)
+
+
+def test_inputs_unlike_those_trained_on_are_counted(fresh, body, bundle):
+    spec = bundle("hourly").manifest.forecast
+    (given,) = body["series"]
+    for values in given["values"].values():
+        values.insert(0, 1e9)  # older than what the model sees
+    given["start"], given["frequency"] = given.pop("timestamps")[0], spec.frequency
+    mean, std = spec.scaler.mean[0], spec.scaler.std[0]
+    given["values"][spec.columns[0]][-4:] = [mean + 4.1 * std, mean - 4.1 * std, mean + 3.9 * std, None]
+    fresh.forecast({**body, "fill": "previous"})
+    told = of_model(fresh, "hourly")
+    assert told["input_values_total"] == spec.seq_len * len(spec.columns)
+    assert told["input_outlying_values_total"] == 2
+    assert told["input_missing_values_total"] == 1
+
+
+def test_refusals_are_counted_by_reason(serving, bundles, body):
+    client = serving(bundles("hourly"), max_body_mib=0.01)
+    client.faults({})
+    client.faults(b"{")
+    client.faults({**body, "model": "nope"}, 404)
+    client.faults(b" " * 20_000, 413)
+    client.post("/forecast", content=b"a", headers={"content-type": "image/png"})
+    client.post("/translate", content=b"{}")
+    told = samples(client).items()
+    counts = {dict(labels)["reason"]: value for (name, labels), value in told if name == "seqcast_rejections_total"}
+    assert counts == {
+        "FaultyRequest": 3,
+        "UnknownModel": 1,
+        "BodyTooLarge": 1,
+        "UnknownMediaType": 1,
+    }
+
+
+def test_says_what_it_is_and_computes_on(fresh):
+    assert samples(fresh)["seqcast_build_info", (("device", "cpu"), ("version", version("seqcast")))] == 1
+    assert samples(fresh)["process_resident_memory_bytes", ()] > 1e7
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool")
+def test_promtool_finds_nothing_to_complain_of(fresh, body):
+    fresh.forecast(body)
+    fresh.faults({})
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=fresh.get("/metrics").content, capture_output=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
 def test_a_client_cannot_make_labels(fresh, body):
