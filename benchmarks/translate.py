@@ -3,8 +3,9 @@
     .venv-train/bin/python -m benchmarks.translate RUN --data PAIRS.tsv [--cores 1 2] [--turns 7]
 
 Needs the packages of the extra `bench`. All take turns within one run, so that a noisy machine is as noisy to each.
-Tokens are those of the translations, eos included. CTranslate2 runs in its best setting: on several cores, as one
-worker of so many threads or as so many workers, whichever is faster.
+On one core seconds are of the process's own CPU time, so that what others do there does not count. Tokens are those of
+the translations, eos included. CTranslate2 runs in its best setting: on several cores, as one worker of so many threads
+or as so many workers, whichever is faster.
 """
 
 import argparse
@@ -112,11 +113,13 @@ def _theirs(data: PairsData, folder: Path, name: str, workers: int, threads: int
 def _compare(ways: dict[str, Translate], sources: Ids, cores: int, turns: int) -> None:
     found = {name: translate(sources) for name, translate in ways.items()}
     expected = found["torch, uncached"]
+    clock = time.process_time if cores == 1 else time.perf_counter
     rates: dict[str, list[list[float]]] = {name: [[] for _ in BATCHES] for name in ways}
     for _ in range(turns):
         for place, batch in enumerate(BATCHES):
             for name, translate in ways.items():
-                rates[name][place].append(_rate(translate, sources[:: 4 if batch <= SENTENCES // 4 else 1], batch))
+                some = sources[:: 4 if batch <= SENTENCES // 4 else 1]
+                rates[name][place].append(_rate(translate, some, batch, clock))
     medians = {name: [statistics.median(each) for each in places] for name, places in rates.items()}
     best = {
         kind: [max(medians[name][place] for name in ways if name.startswith(kind)) for place in range(len(BATCHES))]
@@ -133,12 +136,12 @@ def _compare(ways: dict[str, Translate], sources: Ids, cores: int, turns: int) -
             print(f"seqcast {ours} over {theirs}: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
 
 
-def _rate(translate: Translate, sources: Ids, batch: int) -> float:
-    started = time.perf_counter()
+def _rate(translate: Translate, sources: Ids, batch: int, clock: Callable[[], float]) -> float:
+    started = clock()
     tokens = 0
     for start in range(0, len(sources), batch):
         tokens += sum(len(each) + 1 for each in translate(sources[start : start + batch]))
-    return tokens / (time.perf_counter() - started)
+    return tokens / (clock() - started)
 
 
 if __name__ == "__main__":

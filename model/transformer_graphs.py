@@ -56,18 +56,31 @@ class TransformerGraphs:
         mask = b("Not", b("Equal", source, b.constant(self._pad)))
         padding = b("Cast", mask, to=TensorProto.INT32)
         shape = b("Concat", b("Shape", source), b.constant([config.d_model]), axis=0)
+        # padding goes through attention alone: in a batch of sentences it may be half of all
+        tokens = b("Squeeze", b("NonZero", b.reshape(mask, -1)), b.constant([0]))  # places (N,) in B*S
+        places = b("Unsqueeze", tokens, b.constant([1]))
+        empty_rows = b("Reshape", b("ConstantOfShape", shape), b.constant([-1, config.d_model]))
+
+        def padded(x: str) -> str:
+            return b("Reshape", b("ScatterND", empty_rows, places, x), shape)  # (N, D) -> (B, S, D)
 
         def attend(queries: str, keys: str, values: str) -> str:
-            sides = (b("Reshape", each, shape) for each in (queries, keys, values))  # (B*S, D) -> (B, S, D)
+            sides = (padded(each) for each in (queries, keys, values))
             context = b("MultiHeadAttention", *sides, "", padding, domain=MICROSOFT, num_heads=n_heads)
-            return b.reshape(context, -1, config.d_model)
+            return b("Gather", b.reshape(context, -1, config.d_model), tokens)
 
-        memory = self._encoder(b, source, lambda _: attend)
+        position = b("Mod", tokens, b("Shape", source, start=1, end=2))
+        x = b(
+            "Add",
+            self._embedded(b, b("Gather", b.reshape(source, -1), tokens), "source"),
+            b("Gather", b.weight("positions", self._positions), position),
+        )
+        memory = self._encoder(b, x, lambda _: attend)
         values = {"mask": mask}
         for i in range(config.d_layers):
             for kind in ("key", "value"):
                 x = self._project(b, memory, f"decoder.{i}.cross_attention", kind)
-                heads = b("Transpose", b("Reshape", x, self._split(b, shape)), perm=[0, 2, 1, 3])
+                heads = b("Transpose", b("Reshape", padded(x), self._split(b, shape)), perm=[0, 2, 1, 3])
                 values[f"cross_{kind}s.{i}"] = heads
         empty = b(
             "Concat", b("Shape", source, start=0, end=1), b.constant([n_heads, 0, config.d_model // n_heads]), axis=0
@@ -131,7 +144,9 @@ class TransformerGraphs:
 
             return mapped
 
-        memory = self._encoder(b, source, lambda _: attend("encoder", mask, source_shape, source_shape))
+        memory = self._encoder(
+            b, self._placed(b, source, "source"), lambda _: attend("encoder", mask, source_shape, source_shape)
+        )
         cross = attend("cross", mask, target_shape, source_shape)
 
         def attend_cross(i: int, queries: str) -> str:
@@ -142,9 +157,8 @@ class TransformerGraphs:
         self._decoder(b, x, lambda _: attend("decoder", causal, target_shape, target_shape), attend_cross)
         return {name: b("Concat", *each, axis=1) for name, each in maps.items()}
 
-    def _encoder(self, b: GraphBuilder, source: str, attend: Callable[[int], Attend]) -> str:
-        """(B, S) -> (B * S, D)."""
-        x = self._placed(b, source, "source")
+    def _encoder(self, b: GraphBuilder, x: str, attend: Callable[[int], Attend]) -> str:
+        """(N, D) -> (N, D)."""
         for i in range(self._config.e_layers):
             name = f"encoder.{i}"
             x = self._residual(b, x, f"{name}.attention", self._self_attention(b, f"{name}.attention", attend(i)))
