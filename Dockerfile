@@ -18,7 +18,7 @@ RUN /opt/seqcast/bin/pip install --no-cache-dir --no-deps --force-reinstall .
 FROM ${BASE} AS serve
 COPY --from=build /opt/seqcast /opt/seqcast
 COPY bundles /bundles
-ENV PATH=/opt/seqcast/bin:$PATH SEQCAST_HOST=0.0.0.0 SEQCAST_BUNDLES=/bundles
+ENV PATH=/opt/seqcast/bin:$PATH SEQCAST_HOST=0.0.0.0 SEQCAST_BUNDLES=/bundles SEQCAST_LOG_FORMAT=json
 USER 65534:65534
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s \

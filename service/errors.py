@@ -113,4 +113,5 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
 def _on_bug(request: Request, error: Exception) -> Response:
     """The one outermost handler: the log gets the traceback, the client gets none of it."""
     log.error("unexpected error at %s", request.url.path, exc_info=error)
-    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "An unexpected error; the service's log tells more.")
+    detail = f"An unexpected error; the service's log tells more of request {tally().id}."
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers={"X-Request-ID": tally().id})

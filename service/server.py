@@ -1,6 +1,5 @@
 """The process: uvicorn around the application, logs, and the welcome once it is ready."""
 
-import logging.config
 import signal
 import socket
 
@@ -9,23 +8,14 @@ from fastapi import FastAPI
 
 from contract.errors import NotReady
 from service.app import create_app
+from service.logs import configure_logs
 from service.settings import Settings
 from service.state import State
 
 
 def serve(settings: Settings) -> None:
     """Until a signal ends it. Raises NotReady if it cannot start."""
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-            "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
-            # uvicorn's own start-up lines say less than the welcome does
-            "loggers": {"uvicorn.error": {"level": "WARNING"}},
-        }
-    )
+    configure_logs(settings.log_format, settings.log_level)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -34,10 +24,11 @@ def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.shutdown_s,
     )
     server = _Server(config, app)
     for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn finishes what runs, then raises the signal again; having obeyed it, we exit with 0
+        # uvicorn finishes what it has taken, then raises the signal again; having obeyed it, we exit with 0
         signal.signal(number, lambda *_: None)
     try:
         server.run()

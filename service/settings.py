@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
     )
+    shutdown_s: int = Field(
+        25, ge=0, description="Seconds that requests may take to finish after SIGTERM, before they are cut off"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Log lines for people, or for machines")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line")
 
     @property

@@ -16,6 +16,9 @@ class Tally:
     rows are handed to the pool, queue and compute there, and postprocess, which is all else.
     """
 
+    id: str = ""
+    """Of the request, as its sender called it or as we do."""
+    method: str = ""
     route: str = "none"
     """The template of its path, which the service knows; a path that nobody serves has none."""
     status: int = 500

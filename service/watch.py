@@ -1,9 +1,14 @@
 """ASGI middleware around every request, from its head to its answer's end."""
 
+import re
+import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from starlette.datastructures import MutableHeaders
+
+from service.logs import log_request
 from service.metrics import Metrics
 from service.tally import open_tally
 
@@ -13,8 +18,14 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
+REQUEST_ID = "X-Request-ID"
+_SANE = re.compile(rb"[A-Za-z0-9._:/=+@-]{1,128}")
+# W3C Trace Context: version, trace id, parent id, flags; ids of zeros alone are none
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+
+
 class Watch:
-    """Opens a request's tally, and counts it when it is over."""
+    """Opens a request's tally; counts and logs it when it is over. Its id goes along with the answer."""
 
     def __init__(self, app: App, metrics: Metrics) -> None:
         self._app = app
@@ -26,6 +37,7 @@ class Watch:
             return
         tally = open_tally()
         tally.started = time.perf_counter()
+        tally.id, tally.method = request_id(scope["headers"]), scope["method"]
 
         async def received() -> Message:
             message = await receive()
@@ -35,6 +47,7 @@ class Watch:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 tally.status, tally.answered = message["status"], time.perf_counter()
+                MutableHeaders(scope=message)[REQUEST_ID] = tally.id
             else:
                 tally.sent += len(message.get("body", b""))
             await send(message)
@@ -46,3 +59,14 @@ class Watch:
             tally.answered = tally.answered or tally.ended
             tally.route = getattr(scope.get("route"), "path", tally.route)
             self._metrics.count(tally)
+            log_request(tally)
+
+
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """X-Request-ID if it is of few and harmless characters, or the trace that the request is part of, or a new one."""
+    given = {name: value for name, value in headers if name in (b"x-request-id", b"traceparent")}
+    if _SANE.fullmatch(given.get(b"x-request-id", b"")):
+        return given[b"x-request-id"].decode()
+    if trace := _TRACEPARENT.fullmatch(given.get(b"traceparent", b"")):
+        return trace[1].decode()
+    return secrets.token_hex(16)

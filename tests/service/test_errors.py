@@ -63,6 +63,6 @@ def test_a_bug_is_500_logged_and_tells_nothing(serving, bundles, body, monkeypat
     with caplog.at_level(logging.ERROR):
         answer = client.post("/forecast", json=body)
     detail = check_problem(answer, 500, "Internal Server Error")
-    assert detail == "An unexpected error; the service's log tells more."
+    assert detail == f"An unexpected error; the service's log tells more of request {answer.headers['x-request-id']}."
     assert "unexpected error at /forecast" in caplog.text
     assert "a secret" in caplog.text

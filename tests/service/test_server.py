@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def address(lines):
 @pytest.fixture(scope="module")
 def lines():
     """The welcome of a service that takes bodies of up to 0.1 MiB."""
-    with serving(BUNDLES, SEQCAST_MAX_BODY_MIB="0.1") as (_, lines):
+    with serving(BUNDLES, SEQCAST_MAX_BODY_MIB="0.1", SEQCAST_LOG_LEVEL="warning") as (_, lines):
         yield lines
 
 
@@ -133,6 +134,47 @@ def test_a_signal_ends_it_with_status_0(number):
         process.send_signal(number)
         assert process.wait(30) == 0
         assert process.stderr.read() == ""
+
+
+def test_no_request_that_it_took_fails_when_it_is_ended_under_load(series):
+    body = {"model": "hourly", "series": [series("hourly")] * 20}
+
+    answered = []
+
+    def ask(url):
+        """Until nobody takes a request any more."""
+        with httpx.Client(base_url=url, timeout=60) as client:
+            while True:
+                try:
+                    answer = client.post("/forecast", json=body)
+                except httpx.TransportError:
+                    return
+                assert len(answer.json()["forecasts"]) == 20
+                answered.append(answer.status_code)
+
+    with serving(BUNDLES, SEQCAST_LOG_FORMAT="json") as (process, lines), ThreadPoolExecutor(9) as threads:
+        log = threads.submit(process.stderr.read)
+        clients = [threads.submit(ask, address(lines)) for _ in range(8)]
+        while len(answered) < 40 and not any(client.done() for client in clients):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        for client in clients:
+            client.result()
+        taken = [told["status"] for told in map(json.loads, log.result().splitlines()) if "route" in told]
+    assert len(answered) >= 40
+    assert taken == answered == [200] * len(taken)
+
+
+def test_a_request_that_does_not_end_holds_up_the_end_for_a_while_only():
+    with serving(BUNDLES, SEQCAST_SHUTDOWN_S="1") as (process, lines):
+        host, port = address(lines).removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+            time.sleep(0.5)  # until it is taken
+            process.terminate()
+            assert process.wait(30) == 0
+        assert "Cancel 1 running task(s)" in process.stderr.read()
 
 
 def test_serves_though_a_bundle_is_broken_and_says_so(bundles):

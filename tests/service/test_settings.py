@@ -22,6 +22,8 @@ VARIABLES = {
     "MAX_TEXTS": "20",
     "MAX_CHARS": "5000",
     "KEEP_ALIVE_S": "30",
+    "SHUTDOWN_S": "10",
+    "LOG_FORMAT": "json",
     "LOG_LEVEL": "debug",
 }
 READ = {
@@ -38,6 +40,8 @@ READ = {
     "max_texts": 20,
     "max_chars": 5000,
     "keep_alive_s": 30,
+    "shutdown_s": 10,
+    "log_format": "json",
     "log_level": "debug",
 }
 
@@ -88,6 +92,8 @@ def test_a_flag_wins_over_its_variable(variables):
         ("MAX_HORIZON_FACTOR", "0"),
         ("MAX_HORIZON_FACTOR", "1001"),
         ("KEEP_ALIVE_S", "0"),
+        ("SHUTDOWN_S", "-1"),
+        ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
     ],
 )
