@@ -14,9 +14,10 @@ from service.engine.repository import LoadedBundle, Repository
 from service.engine.session import choose_device
 from service.errors import add_error_handlers
 from service.forecaster import Forecasters
+from service.generator import Generators
 from service.metrics import Metrics
 from service.openapi import add_components
-from service.routes import backtest, forecast, health, models, translate
+from service.routes import backtest, forecast, generate, health, models, translate
 from service.settings import Settings
 from service.state import State
 from service.translator import Translator, Translators
@@ -38,7 +39,8 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.show_engine(device, pool.waiting)
         metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
         forecasters, translators = Forecasters(repository, settings), Translators(_translators(repository), settings)
-        app.state.seqcast = State(settings, repository, pool, forecasters, translators, metrics)
+        generators = Generators(repository, settings)
+        app.state.seqcast = State(settings, repository, pool, forecasters, translators, generators, metrics)
         yield
         pool.close()
 
@@ -51,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for routes in (forecast, backtest, translate, models, health):
+    for routes in (forecast, backtest, translate, generate, models, health):
         app.include_router(routes.router)
     app.add_middleware(Watch, metrics=metrics)
     add_error_handlers(app)

@@ -11,6 +11,7 @@ from service.backtest.schemas import BacktestRequest
 from service.schemas import (
     AttentionSelection,
     ForecastRequest,
+    GenerateRequest,
     LibreTranslateProblem,
     Problem,
     Series,
@@ -24,6 +25,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Series,
     AttentionSelection,
     TranslateRequest,
+    GenerateRequest,
 )
 
 

@@ -244,6 +244,71 @@ class Language(BaseModel):
     targets: list[str]
 
 
+_TEXTS = {"anyOf": [{"type": "array", "items": {"type": "string"}, "minItems": 1}, {"type": "null"}]}
+
+
+class GenerateRequest(Strict):
+    """Words to be drawn, or with `score` words to be weighed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"prompt": "an", "count": 10, "temperature": 1.0, "top_k": None, "seed": 7},
+                {"score": ["wilhelmina", "xqzv"]},
+            ]
+        }
+    )
+
+    model: str | None = Field(None, description="Name, or name:version; may be left out if one model generates")
+    prompt: str = Field("", description="What each word begins with, in characters of the model's alphabet")
+    count: int = Field(10, ge=1, description="Words wanted. The same one may be drawn more than once")
+    temperature: float = Field(
+        1.0, ge=0.01, le=10, allow_inf_nan=False, description="Probabilities are raised to its inverse: low plays safe"
+    )
+    top_k: int | None = Field(
+        None, ge=1, description="Draw from the likeliest so many characters alone; 1 takes the likeliest"
+    )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**63,
+        description="Word i depends on the model, prompt, temperature, top_k, seed and i, and on nothing else: not on "
+        "`count`, nor on what runs beside it. Without one, a seed is made up and told",
+    )
+    score: Annotated[list[Any] | None, WithJsonSchema(_TEXTS)] = Field(
+        None, min_length=1, description="Words whose log-likelihood is wanted, in place of drawing any"
+    )
+
+
+class Generated(BaseModel):
+    """A word, and the natural logarithm of its probability: of all its characters, prompt and end sign included.
+
+    That is the model's own, at temperature 1 and without `top_k`. One that has not `ended` was cut at the model's
+    `max_len`, and its end sign is not counted.
+    """
+
+    text: str
+    log_likelihood: float
+    ended: bool
+
+
+class Scored(BaseModel):
+    """A word, and the natural logarithm of its probability, end sign included."""
+
+    text: str
+    log_likelihood: float
+
+
+class GenerateResponse(BaseModel):
+    """In the order of drawing, or of the texts to score."""
+
+    model: str
+    version: int
+    seed: int | None = None
+    generated: list[Generated] | None = None
+    scores: list[Scored] | None = None
+
+
 class ModelSummary(BaseModel):
     """A served bundle."""
 

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     max_chars: int = Field(
         200_000, ge=1, description="Most characters of a translation request, each alternative counted as once more"
     )
+    max_generated: int = Field(10_000, ge=1, description="Most words that a request may have drawn, or scored")
+    max_text_chars: int = Field(256, ge=1, description="Longest word to score, in characters")
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
     )

@@ -7,6 +7,7 @@ from fastapi import Request
 from service.engine.batching import RowPool
 from service.engine.repository import Repository
 from service.forecaster import Forecasters
+from service.generator import Generators
 from service.metrics import Metrics
 from service.settings import Settings
 from service.translator import Translators
@@ -21,6 +22,7 @@ class State:
     pool: RowPool
     forecasters: Forecasters
     translators: Translators
+    generators: Generators
     metrics: Metrics
 
 

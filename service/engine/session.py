@@ -63,6 +63,7 @@ class Session:
             raise UnusableFile(f"{path.name}: ONNX Runtime cannot load it: {error}") from error
         if device == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise NotReady("ONNX Runtime could not start CUDA and fell back to the CPU; its log says why")
+        self.inputs = [each.name for each in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Arrays, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:

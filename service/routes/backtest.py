@@ -5,14 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from starlette.requests import ClientDisconnect
 
 from contract.errors import Fault, FaultyInput, NotReady, UnknownModel
 from service.backtest.backtester import Backtester
 from service.backtest.report import backtest_table
 from service.backtest.schemas import BacktestRequest, BacktestResponse
 from service.openapi import documented_body, problems
-from service.routes.body import json_response, parse, read_body
+from service.routes.body import json_response, parse, read_body, while_connected
 from service.routes.forecast import TABLE
 from service.routes.media import CSV, JSON, answer_type, body_type
 from service.routes.query import FORECAST, Query, integer, number
@@ -49,7 +48,7 @@ async def backtest(request: Request) -> Response:
     came. The table comes as one series of `POST /forecast` does, as JSON or as CSV; the answer is JSON, or where
     `Accept` asks for CSV a table of the scores, with the sentence in `X-Seqcast-Summary`.
     """
-    state, kind = state_of(request), body_type(request)
+    state, kind = state_of(request), body_type(request, CSV)
     body = await read_body(request, state.settings.max_body_bytes)
 
     async def examine(wanted: BacktestRequest) -> list[Fault]:
@@ -63,10 +62,7 @@ async def backtest(request: Request) -> Response:
             pass
         return []
 
-    async def pause() -> None:
-        if await request.is_disconnected():
-            raise ClientDisconnect
-
+    pause = while_connected(request)
     if kind == CSV:
         table, wanted = await parse_table(BacktestRequest, request, body, QUERY, examine)
         with table.pointing():

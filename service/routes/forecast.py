@@ -33,7 +33,7 @@ async def forecast(request: Request) -> Response:
     The series come as JSON, or as a table in CSV (a column of timestamps, columns of numbers, a header with their
     names) with query parameters in place of the other fields. The answer is of the same kind, or as `Accept` says.
     """
-    state, kind = state_of(request), body_type(request)
+    state, kind = state_of(request), body_type(request, CSV)
     wish = _Wish(state, answer_type(request, kind))
     body = await read_body(request, state.settings.max_body_bytes)
     table = None

@@ -9,14 +9,14 @@ JSON, CSV = "application/json", "text/csv"
 _JSON_TOO = ("", "text/json", "text/plain", "application/octet-stream")
 
 
-def body_type(request: Request) -> str:
-    """JSON or CSV. Raises UnknownMediaType if the body says to be something else."""
+def body_type(request: Request, *others: str) -> str:
+    """JSON or one of the `others`. Raises UnknownMediaType if the body says to be something else."""
     came = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if came in (JSON, CSV):
+    if came in others:
         return came
     if is_json(came) or came == "application/x-www-form-urlencoded":
         return JSON
-    raise UnknownMediaType(f"expected {JSON} or {CSV}, came {came[:60]}")
+    raise UnknownMediaType(f"expected {' or '.join((JSON, *others))}, came {came[:60]}")
 
 
 def is_json(media: str) -> bool:

@@ -5,13 +5,19 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from contract.records import encode
-from service import forecaster, translator
+from service import forecaster, generator, translator
 from service.openapi import problems
 from service.routes.body import json_response
 from service.routes.media import CSV, JSON, answer_type
 from service.schemas import ModelList
 from service.state import state_of
 from service.tables import write_table
+
+SAMPLES = {
+    "forecast": forecaster.sample_request,
+    "translate": translator.sample_request,
+    "generate": generator.sample_request,
+}
 
 router = APIRouter(tags=["models"])
 
@@ -33,15 +39,13 @@ async def model(request: Request, name: str) -> dict[str, Any]:
 
 @router.get("/models/{name}/sample", responses=problems(404))
 async def sample(request: Request, name: str) -> Response:
-    """A made-up request body for this model, to try `POST /forecast` or `POST /translate` with.
+    """A made-up request body for this model, to try `POST /forecast`, `/translate` or `/generate` with.
 
     Of a model that forecasts it is a table where CSV is accepted.
     """
     loaded = state_of(request).repository.get(name)
-    if loaded.manifest.task == "translate":
-        return json_response(translator.sample_request(loaded))
-    body = forecaster.sample_request(loaded)
-    if answer_type(request, JSON) == JSON:
+    body = SAMPLES[loaded.manifest.task](loaded)
+    if "series" not in body or answer_type(request, JSON) == JSON:
         return json_response(body)
     (series,) = body["series"]
     table = await write_table({"forecasts": [{"id": None, "intervals": {}, **series}]})

@@ -1,8 +1,9 @@
-"""The tiny real bundles here and in tests/translators: tests of the service have no torch to make them with.
+"""The tiny real bundles here, in tests/translators and tests/generators: tests of the service have no torch for them.
 
     .venv-train/bin/python tests/bundles/make.py [NAME ...]
 
-Trained by `seqcast train` for a few epochs on data made up here: tables of waves and noise, sentences of a dozen words.
+Trained by `seqcast train` for a few epochs on data made up here: tables of waves and noise, sentences of
+a dozen words, words of a dozen syllables.
 """
 
 import shutil
@@ -113,11 +114,41 @@ WORDS = {
 }
 
 
+GENERATORS = HERE.parent / "generators"
+"""Apart, as the translators are."""
+
+GENERATOR = """\
+name = "syllables"
+seed = 1
+architecture = "wavenet"
+
+[data]
+origin = "made up"
+
+[model]
+embedding = 8
+hidden = 16
+kernels = [2, 2]
+skip = 16
+
+[training]
+batch_size = 20
+epochs = 10
+patience = 10
+learning_rate = 0.01
+lr_decay = 0.9
+"""
+
+
 def main(names: list[str]) -> None:
-    for name in names or [*BUNDLES, "words"]:
-        root = HERE if name in BUNDLES else TRANSLATORS
+    others = {"words": (TRANSLATORS, TRANSLATOR, _pairs), "syllables": (GENERATORS, GENERATOR, _words)}
+    for name in names or [*BUNDLES, *others]:
+        if name in BUNDLES:
+            root, (recipe, data) = HERE, _informer(name, BUNDLES[name])
+        else:
+            root, recipe, make = others[name]
+            data = make()
         shutil.rmtree(root / name, ignore_errors=True)  # else it would become version 2
-        recipe, data = _informer(name, BUNDLES[name]) if name in BUNDLES else (TRANSLATOR, _pairs())
         with tempfile.TemporaryDirectory() as folder:
             _make(recipe, data, root, Path(folder))
 
@@ -141,6 +172,13 @@ def _pairs() -> str:
     random = np.random.default_rng(1)
     texts = dict.fromkeys(" ".join(random.choice(list(WORDS), random.integers(1, 9))) for _ in range(2000))
     return "\n".join(f"{text}\t{' '.join(WORDS[word] for word in text.split())}" for text in texts)
+
+
+def _words() -> str:
+    """Of one to four syllables, some with an accent."""
+    random = np.random.default_rng(1)
+    syllables = [consonant + vowel for consonant in "kltv" for vowel in "aeié"]
+    return "\n".join("".join(random.choice(syllables, random.integers(1, 5))) for _ in range(1000))
 
 
 def _table(tiny: Tiny) -> str:

@@ -10,6 +10,7 @@ from service.routes.translate import PARAMETERS
 
 PATHS = {
     "/forecast",
+    "/generate",
     "/backtest",
     "/translate",
     "/languages",

@@ -1,0 +1,32 @@
+"""POST /generate."""
+
+from fastapi import APIRouter, Request, Response
+
+from service.openapi import documented_body, problems
+from service.routes.body import json_response, parse, read_body, while_connected
+from service.routes.media import body_type
+from service.schemas import GenerateRequest, GenerateResponse
+from service.state import state_of
+
+router = APIRouter(tags=["generate"])
+
+
+@router.post(
+    "/generate",
+    response_model=GenerateResponse,
+    openapi_extra=documented_body(GenerateRequest, {}),
+    responses=problems(404, 413, 415, 422, 503),
+)
+async def generate(request: Request) -> Response:
+    """Words such as a model was trained on, drawn character by character, each with its log-likelihood.
+
+    With `score` in place of the other fields, the log-likelihood of words that are given.
+    """
+    state = state_of(request)
+    body_type(request)
+    body = await read_body(request, state.settings.max_body_bytes)
+    wanted = await parse(GenerateRequest, body, state.generators.faults)
+    generator = state.generators.choose(wanted)
+    answer = await generator.answer(wanted, state.pool, while_connected(request))
+    state.metrics.rows.labels(generator.manifest.name).inc(len(answer.get("scores") or answer["generated"]))
+    return json_response(answer)
