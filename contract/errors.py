@@ -9,6 +9,8 @@ SeqcastError
 ├── UnknownModel            no such model, or no such version of it
 ├── BodyTooLarge            a request body over the limit
 ├── UnknownMediaType        a request body of a kind that is not read
+├── MissingKey              a request without the API key that is asked for
+├── UnknownKey              a request with an API key that nobody has
 ├── BundleError             a bundle that must not be served
 │   ├── FaultyManifest
 │   ├── NewerFormat
@@ -77,6 +79,14 @@ class BodyTooLarge(SeqcastError):
 
 class UnknownMediaType(SeqcastError):
     """A request body of a kind that is not read."""
+
+
+class MissingKey(SeqcastError):
+    """A request without the API key that is asked for."""
+
+
+class UnknownKey(SeqcastError):
+    """A request with an API key that nobody has."""
 
 
 class BundleError(SeqcastError):

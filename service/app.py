@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from service.decoder import Decoder
@@ -15,9 +15,11 @@ from service.engine.session import choose_device
 from service.errors import add_error_handlers
 from service.forecaster import Forecasters
 from service.generator import Generators
+from service.keys import Keys
 from service.metrics import Metrics
 from service.openapi import add_components
 from service.routes import backtest, forecast, generate, health, models, translate
+from service.routes.guard import guard
 from service.settings import Settings
 from service.state import State
 from service.translator import Translator, Translators
@@ -27,8 +29,9 @@ log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Raises NotReady if the device asked for is not there."""
+    """Raises NotReady if the device asked for is not there, FaultySettings if the file of API keys cannot be read."""
     device = choose_device(settings.device)
+    keys = Keys(settings.api_keys) if settings.api_keys is not None else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -40,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
         forecasters, translators = Forecasters(repository, settings), Translators(_translators(repository), settings)
         generators = Generators(repository, settings)
-        app.state.seqcast = State(settings, repository, pool, forecasters, translators, generators, metrics)
+        app.state.seqcast = State(settings, repository, pool, forecasters, translators, generators, metrics, keys)
         yield
         pool.close()
 
@@ -52,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Trained sequence models behind one REST service",
         lifespan=lifespan,
         redoc_url=None,
+        dependencies=[] if keys is None else [Depends(guard)],
     )
     for routes in (forecast, backtest, translate, generate, models, health):
         app.include_router(routes.router)

@@ -1,4 +1,4 @@
-"""The service's verbs: serve, backtest.
+"""The service's verbs: serve, backtest, keys.
 
 The service's packages are imported when a verb runs, so that `seqcast --help` answers at once, anywhere.
 """
@@ -33,7 +33,17 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     backtest.add_argument("--fill", help="mend gaps and nulls: error, interpolate, previous or seasonal (error)")
     backtest.add_argument("--json", action="store_true", help="print everything as JSON")
     backtest.set_defaults(run_verb=_backtest)
-    for verb in (serve, backtest):
+
+    keys = verbs.add_parser(
+        "keys",
+        help="add an API key",
+        description="API keys, that are asked for where SEQCAST_API_KEYS names the file with their hashes.",
+    )
+    add = keys.add_subparsers(required=True, metavar="add").add_parser("add", help="make a key, and print it once")
+    add.add_argument("name", metavar="NAME", help="who it is for")
+    add.add_argument("--file", type=Path, help="where its hash is added (SEQCAST_API_KEYS)")
+    keys.set_defaults(run_verb=_add_key)
+    for verb in (serve, backtest, keys):
         verb.set_defaults(extra="serve")
 
 
@@ -43,6 +53,17 @@ def _serve(arguments: argparse.Namespace) -> None:
 
     flags = {name: getattr(arguments, name) for name in ("host", "port", "bundles", "device")}
     serve(read_settings({name: value for name, value in flags.items() if value is not None}))
+
+
+def _add_key(arguments: argparse.Namespace) -> None:
+    from contract.errors import Fault, FaultySettings
+    from service.keys import add_key
+    from service.settings import read_settings
+
+    path = arguments.file or read_settings({}).api_keys
+    if path is None:
+        raise FaultySettings([Fault("--file", "required, since SEQCAST_API_KEYS names no file")])
+    print(add_key(path, arguments.name))
 
 
 def _backtest(arguments: argparse.Namespace) -> None:

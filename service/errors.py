@@ -15,8 +15,10 @@ from contract.errors import (
     Fault,
     FaultyInput,
     FaultyRequest,
+    MissingKey,
     NotReady,
     SeqcastError,
+    UnknownKey,
     UnknownMediaType,
     UnknownModel,
 )
@@ -35,6 +37,8 @@ _STATUS: dict[type[SeqcastError], HTTPStatus] = {
     UnknownModel: HTTPStatus.NOT_FOUND,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    MissingKey: HTTPStatus.UNAUTHORIZED,
+    UnknownKey: HTTPStatus.FORBIDDEN,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -89,7 +93,8 @@ def _on_seqcast_error(request: Request, error: Exception) -> Response:
     if isinstance(error, FaultyInput):
         return _faulty(request, error.faults)
     fault = [Fault("/model", str(error))] if isinstance(error, UnknownModel) else []
-    return _answer(request, status, str(error), fault)
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, MissingKey) else None
+    return _answer(request, status, str(error), fault, headers)
 
 
 def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -58,6 +58,7 @@ def log_request(over: Tally) -> None:
             "route": over.route,
             "status": over.status,
             "model": over.model or None,
+            "key": over.key or None,
             "duration_s": round(seconds, 6),
             "bytes_in": over.received,
             "bytes_out": over.sent,

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     keep_alive_s: int = Field(
         65, ge=1, description="Seconds before an idle connection is closed: longer than a proxy's own 60"
     )
+    api_keys: Path | None = Field(
+        None, description="File with the API keys that are asked for; `seqcast keys add` writes it"
+    )
     shutdown_s: int = Field(
         25, ge=0, description="Seconds that requests may take to finish after SIGTERM, before they are cut off"
     )

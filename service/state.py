@@ -8,6 +8,7 @@ from service.engine.batching import RowPool
 from service.engine.repository import Repository
 from service.forecaster import Forecasters
 from service.generator import Generators
+from service.keys import Keys
 from service.metrics import Metrics
 from service.settings import Settings
 from service.translator import Translators
@@ -24,6 +25,7 @@ class State:
     translators: Translators
     generators: Generators
     metrics: Metrics
+    keys: Keys | None
 
 
 def state_of(request: Request) -> State:

@@ -24,6 +24,8 @@ class Tally:
     status: int = 500
     """That of an error on its way out, which answers further up, until another is known."""
     model: str = ""
+    key: str = ""
+    """Whose API key came with it."""
     rejection: str = ""
     """The kind of error that it was refused with."""
     started: float = 0.0

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from service.openapi import documented_body, problems
 from service.routes.body import checked, json_response
 from service.routes.fields import FORM, MULTIPART, read_fields
+from service.routes.guard import require_key
 from service.routes.query import Query, boolean, integer
 from service.schemas import Language, LibreTranslateProblem, TranslateRequest, TranslateResponse
 from service.state import state_of
@@ -29,7 +30,7 @@ PARAMETERS = Query(
         "target": "Language wanted",
         "format": "text",
         "alternatives": "Other translations wanted, at most",
-        "api_key": "Read past",
+        "api_key": "Where API keys are asked for, if it is not in a header",
         "model": "Name, or name:version",
         "scores": "true or false",
         "attention": "true or false",
@@ -61,6 +62,7 @@ async def translate(request: Request) -> Response:
     """
     state = state_of(request)
     data, faults = await read_fields(request, PARAMETERS, state.settings.max_body_bytes)
+    require_key(request, data.get("api_key") if isinstance(data, dict) else None)
     wanted = await checked(TranslateRequest, data, state.translators.faults, faults)
     translation = await state.translators.translate(wanted, state.pool)
     state.metrics.texts.labels(translation.model).inc(translation.texts)

@@ -7,7 +7,7 @@ from service.logs import configure_logs
 
 FIELDS = {
     "time", "level", "logger", "message", "request_id",
-    "method", "route", "status", "model", "duration_s", "bytes_in", "bytes_out",
+    "method", "route", "status", "model", "key", "duration_s", "bytes_in", "bytes_out",
 }  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def test_a_request_is_a_line_of_json_without_its_values(client, body, lines):
         "route": "/forecast",
         "status": 200,
         "model": "hourly",
+        "key": None,
         "bytes_in": len(sent),
         "bytes_out": len(answer.content),
     }
