@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +40,9 @@ class Table:
     time_name: str
     series: list[Any]
     rows: list[NDArray[np.int64]]
+    id_type: Any = None
+    """pyarrow's, of a table that has types; as `time_type`."""
+    time_type: Any = None
 
     @contextmanager
     def pointing(self) -> Iterator[None]:
@@ -81,7 +84,7 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
         _check_widths(content)
         header = pd.read_csv(io.BytesIO(content), header=None, nrows=1, dtype=object, **how)
         names = ["" if cell != cell else str(cell) for cell in header.iloc[0]]
-        _check_names(names, {"id_column": id_name, "time_column": time_name})
+        check_names(names, {"id_column": id_name, "time_column": time_name})
         time_name = time_name or next((name for name in names if name.lower() in TIME_NAMES and name != id_name), None)
         texts = {name: object for name in (id_name, time_name) if name is not None}
         frame = pd.read_csv(io.BytesIO(content), header=0, names=names, dtype=texts, **how)
@@ -95,29 +98,49 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
         message = f"expected a column of timestamps, came only numbers; name it {', '.join(TIME_NAMES)} or time_column"
         raise FaultyRequest([Fault("/columns", message)])
     columns.pop(time_name, None)
-    times = _times(frame[time_name])
-    if id_name is None:
-        ids: list[Any] = [None]
-        groups = [np.arange(len(frame))]
+    ids = None if id_name is None else frame[id_name].to_numpy(dtype=object)
+    return divide(id_name, time_name, ids, _times(frame[time_name]), columns)
+
+
+def divide(
+    id_name: str | None,
+    time_name: str,
+    ids: NDArray[Any] | None,
+    times: NDArray[Any],
+    columns: Mapping[str, Any],
+    **types: Any,
+) -> Table:
+    """Rows of one id are one series, all of them without `ids`; what is no array of a column goes on as it is.
+
+    Raises FaultyRequest.
+    """
+    import pandas as pd
+
+    if ids is None or id_name is None:
+        found: list[Any] = [None]
+        groups = [np.arange(len(times))]
     else:
-        codes, found = pd.factorize(frame[id_name])
+        codes, unique = pd.factorize(ids)
         if (codes < 0).any():
             message = "expected an id, came an empty cell"
             places = (f"/rows/{row}/{escape(id_name)}" for row in np.flatnonzero(codes < 0)[:SHOWN_FAULTS])
             raise FaultyRequest([Fault(place, message) for place in places])
-        if len(found) > MOST_SERIES:
-            raise FaultyRequest([Fault("/id_column", f"expected at most {MOST_SERIES} ids, came {len(found)}")])
-        ids = list(found)
+        if len(unique) > MOST_SERIES:
+            raise FaultyRequest([Fault("/id_column", f"expected at most {MOST_SERIES} ids, came {len(unique)}")])
+        found = list(unique)
         groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     series = [
         {
             "id": name,
             "timestamps": times[rows].tolist(),
-            "values": {column: cells[rows].tolist() for column, cells in columns.items()},
+            "values": {
+                column: cells[rows].tolist() if isinstance(cells, np.ndarray) else cells
+                for column, cells in columns.items()
+            },
         }
-        for name, rows in zip(ids, groups, strict=True)
+        for name, rows in zip(found, groups, strict=True)
     ]
-    return Table(id_name, time_name, series, groups)
+    return Table(id_name, time_name, series, groups, **types)
 
 
 def _check_widths(content: bytes) -> None:
@@ -150,7 +173,7 @@ def _row(content: bytes, place: int, most: int) -> tuple[int, int]:
     return count, place
 
 
-def _check_names(names: list[str], wanted: dict[str, str | None]) -> None:
+def check_names(names: list[str], wanted: dict[str, str | None]) -> None:
     """Raises FaultyRequest unless every name is there once, those asked for among them."""
     faults = [
         Fault(f"/columns/{escape(name)}", f"expected each column once, came {count} of this name")
@@ -213,23 +236,25 @@ async def write_table(answer: dict[str, Any], id_name: str | None = None, time_n
         id_name = "id"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    bounds = [
-        f"{name}_{side}_{level}"
-        for level, columns in forecasts[0]["intervals"].items()
-        for name, sides in columns.items()
-        for side in sides
-    ]
+    bounds = bound_columns(forecasts[0])
     writer.writerow([*([id_name] if id_name is not None else []), time_name, *forecasts[0]["values"], *bounds])
     for forecast in forecasts:
-        columns = [forecast["timestamps"], *forecast["values"].values()]
-        columns += [
-            side for level in forecast["intervals"].values() for sides in level.values() for side in sides.values()
-        ]
+        columns = [forecast["timestamps"], *forecast["values"].values(), *bound_columns(forecast).values()]
         if id_name is not None:
             columns.insert(0, [forecast["id"]] * len(forecast["timestamps"]))
         writer.writerows(zip(*columns, strict=True))
         await turns.pause()
     return text.getvalue().encode()
+
+
+def bound_columns(forecast: dict[str, Any]) -> dict[str, list[float]]:
+    """The bounds of its intervals by the names that their columns have."""
+    return {
+        f"{name}_{side}_{level}": bounds
+        for level, columns in forecast["intervals"].items()
+        for name, sides in columns.items()
+        for side, bounds in sides.items()
+    }
 
 
 def warnings_header(answer: dict[str, Any]) -> dict[str, str]:

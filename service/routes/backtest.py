@@ -12,10 +12,9 @@ from service.backtest.report import backtest_table
 from service.backtest.schemas import BacktestRequest, BacktestResponse
 from service.openapi import documented_body, problems
 from service.routes.body import json_response, parse, read_body, while_connected
-from service.routes.forecast import TABLE
 from service.routes.media import CSV, JSON, answer_type, body_type
 from service.routes.query import FORECAST, Query, integer, number
-from service.routes.tables import parse_table
+from service.routes.tables import TABLES, parse_table
 from service.state import State, state_of
 
 QUERY = Query(
@@ -38,18 +37,18 @@ router = APIRouter(tags=["forecast"])
 @router.post(
     "/backtest",
     response_model=BacktestResponse,
-    openapi_extra={**documented_body(BacktestRequest, {CSV: TABLE}), "parameters": QUERY.documented()},
+    openapi_extra={**documented_body(BacktestRequest, TABLES), "parameters": QUERY.documented()},
     responses={200: {"content": {CSV: SCORES}}, **problems(404, 413, 415, 422, 503)},
 )
 async def backtest(request: Request) -> Response:
     """Does a model help on this table, and by how much?
 
     The latest rows are forecast, from one origin after the other, by the model and by baselines, and compared with what
-    came. The table comes as one series of `POST /forecast` does, as JSON or as CSV; the answer is JSON, or where
+    came. The table comes as one series of `POST /forecast` does, as JSON, CSV or Arrow; the answer is JSON, or where
     `Accept` asks for CSV a table of the scores, with the sentence in `X-Seqcast-Summary`.
     """
-    state, kind = state_of(request), body_type(request, CSV)
-    body = await read_body(request, state.settings.max_body_bytes)
+    state, kind = state_of(request), body_type(request, *TABLES)
+    limit = state.settings.max_body_bytes
 
     async def examine(wanted: BacktestRequest) -> list[Fault]:
         try:
@@ -63,14 +62,14 @@ async def backtest(request: Request) -> Response:
         return []
 
     pause = while_connected(request)
-    if kind == CSV:
-        table, wanted = await parse_table(BacktestRequest, request, body, QUERY, examine)
+    if kind in TABLES:
+        table, wanted = await parse_table(BacktestRequest, request, kind, limit, QUERY, examine)
         with table.pointing():
             answer = await _answer(wanted, state, pause)
     else:
-        wanted = await parse(BacktestRequest, body, examine)
+        wanted = await parse(BacktestRequest, await read_body(request, limit), examine)
         answer = await _answer(wanted, state, pause)
-    if answer_type(request, JSON) == CSV:
+    if answer_type(request, JSON, (JSON, CSV)) == CSV:
         headers = {"X-Seqcast-Summary": json.dumps(answer["summary"])}
         return Response(backtest_table(answer), media_type=CSV, headers=headers)
     return json_response(answer)

@@ -5,18 +5,17 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from contract.errors import Fault, FaultyRequest
+from service.arrow import write_stream
 from service.openapi import documented_body, problems
 from service.routes.body import parse, read_body
 from service.routes.long_json import write_json
 from service.routes.media import CSV, JSON, answer_type, body_type
 from service.routes.query import FORECAST
-from service.routes.tables import parse_table
+from service.routes.tables import TABLES, parse_table
 from service.schemas import ForecastRequest, ForecastResponse, shown
 from service.state import State, state_of
 from service.tables import warnings_header, write_table
 from service.turns import release
-
-TABLE = {"schema": {"type": "string"}, "example": "timestamp,load,temp\n2018-06-22T20:00:00,30.5,12.1\n"}
 
 router = APIRouter(tags=["forecast"])
 
@@ -24,37 +23,41 @@ router = APIRouter(tags=["forecast"])
 @router.post(
     "/forecast",
     response_model=ForecastResponse,
-    openapi_extra={**documented_body(ForecastRequest, {CSV: TABLE}), "parameters": FORECAST.documented()},
-    responses={200: {"content": {CSV: TABLE}}, **problems(404, 413, 415, 422, 503)},
+    openapi_extra={**documented_body(ForecastRequest, TABLES), "parameters": FORECAST.documented()},
+    responses={200: {"content": TABLES}, **problems(404, 413, 415, 422, 503)},
 )
 async def forecast(request: Request) -> Response:
     """The next steps of each series, in its own units, continuing its own timestamps.
 
-    The series come as JSON, or as a table in CSV (a column of timestamps, columns of numbers, a header with their
-    names) with query parameters in place of the other fields. The answer is of the same kind, or as `Accept` says.
+    The series come as JSON, or as a table (a column of timestamps, columns of numbers), in CSV with a header or as
+    an Arrow IPC stream, with query parameters in place of the other fields. The answer is of the same kind, or as
+    `Accept` says.
     """
-    state, kind = state_of(request), body_type(request, CSV)
-    wish = _Wish(state, answer_type(request, kind))
-    body = await read_body(request, state.settings.max_body_bytes)
+    state, kind = state_of(request), body_type(request, *TABLES)
+    wish, limit = _Wish(state, answer_type(request, kind, (JSON, *TABLES))), state.settings.max_body_bytes
     table = None
-    if kind == CSV:
-        table, wanted = await parse_table(ForecastRequest, request, body, FORECAST, wish.faults)
+    if kind in TABLES:
+        table, wanted = await parse_table(ForecastRequest, request, kind, limit, FORECAST, wish.faults)
         with table.pointing():
             answer = await wish.grant(wanted)
     else:
-        wanted = await parse(ForecastRequest, body, wish.faults)
+        wanted = await parse(ForecastRequest, await read_body(request, limit), wish.faults)
         answer = await wish.grant(wanted)
-    if wish.kind == CSV:
-        names = (table.id_name, table.time_name) if table is not None else ()
-        response = Response(await write_table(answer, *names), media_type=CSV, headers=warnings_header(answer))
+    if wish.kind == JSON:
+        response = Response(await write_json(answer, "forecasts"), media_type=JSON)
     else:
-        response = Response(await write_json(answer, "forecasts"), media_type="application/json")
+        names = (table.id_name, table.time_name) if table is not None else ()
+        if wish.kind == CSV:
+            content = await write_table(answer, *names)
+        else:
+            content = await write_stream(answer, *names, *((table.id_type, table.time_type) if table else ()))
+        response = Response(content, media_type=wish.kind, headers=warnings_header(answer))
     await release(wanted.series, table.series if table is not None else [], answer["forecasts"])
     return response
 
 
 class _Wish:
-    """Requests to be answered in one kind of content, JSON or CSV."""
+    """Requests to be answered in one kind of content."""
 
     def __init__(self, state: State, kind: str) -> None:
         self._state = state

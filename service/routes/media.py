@@ -1,10 +1,12 @@
 """What a body is, and what the answer shall be."""
 
+from collections.abc import Sequence
+
 from fastapi import Request
 
 from contract.errors import UnknownMediaType
 
-JSON, CSV = "application/json", "text/csv"
+JSON, CSV, ARROW = "application/json", "text/csv", "application/vnd.apache.arrow.stream"
 # what clients send JSON as without being told to: fetch, none at all; and curl -d, as a form
 _JSON_TOO = ("", "text/json", "text/plain", "application/octet-stream")
 
@@ -24,16 +26,14 @@ def is_json(media: str) -> bool:
     return media in (JSON, *_JSON_TOO) or media.endswith("+json")
 
 
-def answer_type(request: Request, body: str) -> str:
-    """As the request accepts it, and as its body is if it does not say."""
-    weights = {JSON: 0.0, CSV: 0.0}
+def answer_type(request: Request, usual: str, kinds: Sequence[str]) -> str:
+    """The one of `kinds` that the request accepts, and the `usual` one if it does not say."""
+    weights = dict.fromkeys(kinds, 0.0)
     for each in request.headers.get("accept", "").lower().split(","):
         name, *parameters = (part.strip() for part in each.split(";"))
         if name in weights:
             weights[name] = next((_weight(part[2:]) for part in parameters if part.startswith("q=")), 1.0)
-    if weights[JSON] == weights[CSV]:
-        return body
-    return max(weights, key=lambda name: weights[name])
+    return max(weights, key=lambda name: (weights[name], name == usual))
 
 
 def _weight(text: str) -> float:

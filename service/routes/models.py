@@ -45,7 +45,7 @@ async def sample(request: Request, name: str) -> Response:
     """
     loaded = state_of(request).repository.get(name)
     body = SAMPLES[loaded.manifest.task](loaded)
-    if "series" not in body or answer_type(request, JSON) == JSON:
+    if "series" not in body or answer_type(request, JSON, (JSON, CSV)) == JSON:
         return json_response(body)
     (series,) = body["series"]
     table = await write_table({"forecasts": [{"id": None, "intervals": {}, **series}]})

@@ -63,7 +63,7 @@ FORECAST = Query(
     {"model": str, "horizon": integer, "fill": str, "levels": integers, "attention": json},
     ("id_column", "time_column"),
     {
-        "model": "Of a table in CSV, as the other parameters: name, or name:version",
+        "model": "Of a table in CSV or Arrow, as the other parameters: name, or name:version",
         "horizon": "Steps to forecast",
         "fill": "What to do with missing, duplicate and unsorted rows: error, interpolate, previous or seasonal",
         "levels": "Intervals wanted, in percent, such as 80,95",

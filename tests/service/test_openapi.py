@@ -5,6 +5,7 @@ import re
 import pytest
 
 from service.routes.backtest import QUERY
+from service.routes.media import ARROW
 from service.routes.query import FORECAST
 from service.routes.translate import PARAMETERS
 
@@ -64,8 +65,9 @@ def test_requests_and_answers_are_described(document, path, schema, query):
     operation = document["paths"][path]["post"]
     content = operation["requestBody"]["content"]["application/json"]
     assert content["schema"] == {"$ref": f"#/components/schemas/{schema}"}
-    assert set(operation["requestBody"]["content"]) == {"application/json", "text/csv"}
-    assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/csv"}
+    assert set(operation["requestBody"]["content"]) == {"application/json", "text/csv", ARROW}
+    answered = {"application/json", "text/csv", *([ARROW] if path == "/forecast" else [])}
+    assert set(operation["responses"]["200"]["content"]) == answered
     assert [parameter["name"] for parameter in operation["parameters"]] == [*query.fields, *query.columns]
     for status in ("404", "413", "415", "422", "503"):
         assert set(operation["responses"][status]["content"]) == {"application/problem+json"}

@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+import numpy as np
 import orjson
+import pyarrow as pa
 import pytest
 
 from service.app import create_app
@@ -15,6 +17,7 @@ from service.settings import Settings
 from service.turns import Turns, release
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
+ARROW = "application/vnd.apache.arrow.stream"
 
 
 @pytest.fixture
@@ -26,16 +29,33 @@ def many(series):
     return {"model": "hourly", "series": [{**parts[row % 10 == 0], "id": f"s{row}"} for row in range(5000)]}
 
 
-def test_single_requests_are_answered_while_thousands_of_series_are(many, series, monkeypatch):
-    alone, together = orjson.dumps({"model": "hourly", "series": [series("hourly")]}), orjson.dumps(many)
+def as_arrow(many):
+    """The same series in one Arrow table, all on the timeline of the second."""
+    parts, ids = many["series"], [part["id"] for part in many["series"]]
+    columns = {name: np.concatenate([part["values"][name] for part in parts]) for name in parts[0]["values"]}
+    times = np.tile(np.array(parts[1]["timestamps"], "M8[ms]"), len(parts))
+    table = pa.table({"id": np.repeat(ids, len(times) // len(parts)), "time": times, **columns})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["json", "arrow"])
+def test_single_requests_are_answered_while_thousands_of_series_are(many, series, monkeypatch, kind):
+    alone = orjson.dumps({"model": "hourly", "series": [series("hourly")]})
+    together, how = orjson.dumps(many), {}
+    if kind == "arrow":
+        together = as_arrow(many)
+        how = {"params": {"id_column": "id"}, "headers": {"content-type": ARROW, "accept": ARROW}}
     app, phase = create_app(Settings(bundles=BUNDLES)), ["before the graph runs"]
     run = RowPool.run
 
-    async def noting_phase(pool, session, inputs):
+    async def noting_phase(pool, session, inputs, names):
         if len(inputs["history"]) == 1:
-            return await run(pool, session, inputs)
+            return await run(pool, session, inputs, names)
         phase.append("while it runs")
-        outputs = await run(pool, session, inputs)
+        outputs = await run(pool, session, inputs, names)
         phase.append("after it ran")
         return outputs
 
@@ -47,18 +67,22 @@ def test_single_requests_are_answered_while_thousands_of_series_are(many, series
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://seqcast", timeout=60) as http,
         ):
-            large = asyncio.create_task(http.post("/forecast", content=together))
+            large = asyncio.create_task(http.post("/forecast", content=together, **how))
             answered = Counter()
             while not large.done():
                 single = await http.post("/forecast", content=alone)
                 assert single.status_code == 200
                 answered[phase[-1]] += not large.done()
-            return answered, (await large).json()["forecasts"]
+            return answered, (await large)
 
-    answered, forecasts = asyncio.run(both())
+    answered, told = asyncio.run(both())
     # done in one go, each phase would let one in at most; how many there are depends on the machine
     assert min(answered[phase] for phase in ("before the graph runs", "while it runs", "after it ran")) >= 3, answered
-    assert [forecast["id"] for forecast in forecasts] == [f"s{row}" for row in range(5000)]
+    if kind == "arrow":
+        ids = pa.ipc.open_stream(told.content).read_all()["id"].to_pylist()[::24]
+    else:
+        ids = [forecast["id"] for forecast in told.json()["forecasts"]]
+    assert ids == [f"s{row}" for row in range(5000)]
 
 
 def test_series_with_timelines_of_their_own_are_answered_as_alone(client, many):

@@ -264,7 +264,8 @@ def test_another_kind_of_body_is_415(client, kind):
     answer = client.post("/forecast", content=b"x", headers={"content-type": kind})
     assert answer.status_code == 415
     name = kind.partition(";")[0]
-    assert answer.json()["detail"] == f"expected application/json or text/csv, came {name}"
+    kinds = "application/json or text/csv or application/vnd.apache.arrow.stream"
+    assert answer.json()["detail"] == f"expected {kinds}, came {name}"
 
 
 @pytest.mark.parametrize(
