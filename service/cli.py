@@ -1,10 +1,11 @@
-"""The service's verbs: serve, backtest, keys.
+"""The service's verbs: serve, backtest, keys, doctor.
 
 The service's packages are imported when a verb runs, so that `seqcast --help` answers at once, anywhere.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,7 +44,17 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add.add_argument("name", metavar="NAME", help="who it is for")
     add.add_argument("--file", type=Path, help="where its hash is added (SEQCAST_API_KEYS)")
     keys.set_defaults(run_verb=_add_key)
-    for verb in (serve, backtest, keys):
+
+    doctor = verbs.add_parser(
+        "doctor",
+        help="what is here to serve with, and what is wrong?",
+        description="Tell versions, device, CPUs and bundles; exit with 1 if something is in the service's way.",
+    )
+    doctor.add_argument("--bundles", type=Path, help="folder with the bundles (bundles)")
+    doctor.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute (auto)")
+    doctor.add_argument("--json", action="store_true", help="print everything as JSON")
+    doctor.set_defaults(run_verb=_doctor)
+    for verb in (serve, backtest, keys, doctor):
         verb.set_defaults(extra="serve")
 
 
@@ -51,8 +62,12 @@ def _serve(arguments: argparse.Namespace) -> None:
     from service.server import serve
     from service.settings import read_settings
 
-    flags = {name: getattr(arguments, name) for name in ("host", "port", "bundles", "device")}
-    serve(read_settings({name: value for name, value in flags.items() if value is not None}))
+    serve(read_settings(_flags(arguments, "host", "port", "bundles", "device")))
+
+
+def _flags(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
 def _add_key(arguments: argparse.Namespace) -> None:
@@ -75,8 +90,20 @@ def _backtest(arguments: argparse.Namespace) -> None:
     from service.backtest.table import backtest_of_table
     from service.settings import read_settings
 
-    settings = read_settings({} if arguments.bundles is None else {"bundles": arguments.bundles})
-    names = ("model", "share", "stride", "fill")
-    fields = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    settings = read_settings(_flags(arguments, "bundles"))
+    fields = _flags(arguments, "model", "share", "stride", "fill")
     answer = asyncio.run(backtest_of_table(arguments.table, arguments.time_column, fields, settings))
     print(orjson.dumps(answer).decode() if arguments.json else backtest_report(answer))
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    import orjson
+
+    from contract.errors import NotReady
+    from service.doctor import doctor_report, examine
+    from service.settings import read_settings
+
+    found = examine(read_settings(_flags(arguments, "bundles", "device")))
+    print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if arguments.json else doctor_report(found))
+    if found["complaints"]:
+        raise NotReady("\n".join(found["complaints"]))

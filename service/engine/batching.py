@@ -18,6 +18,7 @@ from service.tally import tally
 
 T = TypeVar("T")
 
+CGROUP = Path("/sys/fs/cgroup/cpu.max")
 CHUNK = 8
 """Rows of one job: few enough that a single row never waits long behind a large request."""
 
@@ -112,11 +113,17 @@ class RowPool:
         self._executor.shutdown()
 
 
-def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+def usable_cpus(cgroup: Path = CGROUP) -> int:
     """The CPUs of this process's affinity, or fewer if its container's quota (cgroup v2) is less."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota(cgroup)
+    return cpus if quota is None else max(1, min(cpus, round(quota)))
+
+
+def cpu_quota(cgroup: Path = CGROUP) -> float | None:
+    """How many CPUs' time its container gives this process, if it limits it."""
     try:
         quota, period = cgroup.read_text().split()
     except OSError:
-        return cpus
-    return cpus if quota == "max" else max(1, min(cpus, round(int(quota) / int(period))))
+        return None
+    return None if quota == "max" else int(quota) / int(period)

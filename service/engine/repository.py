@@ -84,6 +84,19 @@ class Repository:
             return [f"no bundle in {self.root}"]
         return unserved
 
+    def examine(self) -> list[str]:
+        """What is wrong with graphs of which a run has failed; golden inputs tell whether by the input alone."""
+        wrong = []
+        for name, loaded in self.loaded.items():
+            for graph_name, graph in loaded.manifest.graphs.items():
+                session = loaded.sessions[graph_name]
+                try:
+                    if session.suspect:
+                        session.replay(graph, loaded.golden)
+                except BundleError as error:
+                    wrong.append(f"{name}:{loaded.manifest.version}: {type(error).__name__}: {error}")
+        return wrong
+
 
 def load_bundle(path: Path, device: Device) -> LoadedBundle:
     """Verify, load and replay the bundle at `path`. Raises BundleError."""

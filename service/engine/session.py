@@ -16,24 +16,40 @@ from contract.graphs import Graph
 Arrays = Mapping[str, NDArray[Any]]
 Device = Literal["cpu", "cuda"]
 _DTYPES = {"tensor(double)": "float64", "tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
-# ONNX Runtime's errors have no base of their own
-_FAILURES = tuple(each for each in vars(_native).values() if isinstance(each, type) and issubclass(each, Exception))
+# ONNX Runtime's errors have no base of their own; those of C++ come as Python's
+_FAILURES: tuple[type[Exception], ...] = (
+    *(each for each in vars(_native).values() if isinstance(each, type) and issubclass(each, Exception)),
+    RuntimeError,
+    MemoryError,
+)
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
     """Raises NotReady if CUDA is asked for and there is none."""
     if wanted == "cpu":
         return "cpu"
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        lack = "this ONNX Runtime has no CUDA: install seqcast[serve-gpu]"
-    elif not _has_gpu():
-        lack = "there is no NVIDIA driver with a GPU"
-    else:
+    lack = lack_of_cuda()
+    if lack is None:
         onnxruntime.preload_dlls()  # the CUDA libraries that came as Python packages
         return "cuda"
     if wanted == "cuda":
         raise NotReady(f"device cuda was asked for, but {lack}")
     return "cpu"
+
+
+def providers() -> list[str]:
+    """What this ONNX Runtime was built to compute with, whether it is there or not."""
+    available: list[str] = onnxruntime.get_available_providers()
+    return available
+
+
+def lack_of_cuda() -> str | None:
+    """Why CUDA cannot be used; None if nothing is known to be missing."""
+    if "CUDAExecutionProvider" not in providers():
+        return "this ONNX Runtime has no CUDA: install seqcast[serve-gpu]"
+    if not _has_gpu():
+        return "there is no NVIDIA driver with a GPU"
+    return None
 
 
 def _has_gpu() -> bool:
@@ -65,11 +81,18 @@ class Session:
             raise NotReady("ONNX Runtime could not start CUDA and fell back to the CPU; its log says why")
         self.inputs = [each.name for each in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
+        self.suspect = False
+        """Whether a run has failed since the last replay: it may be the input's doing, or the engine's."""
 
     def run(self, inputs: Arrays, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Tensors by name, each with the same number of rows B -> outputs by name, B rows each: all, or `names`."""
         names = names or self._outputs
-        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        try:
+            outputs = self._session.run(names, dict(inputs))
+        except _FAILURES:
+            self.suspect = True
+            raise
+        return dict(zip(names, outputs, strict=True))
 
     def replay(self, graph: Graph, golden: Arrays) -> None:
         """Run on golden inputs. Raises UnusableFile if this is not `graph`, WrongAnswer if it answers otherwise."""
@@ -89,6 +112,7 @@ class Session:
         wrong = differ(answer, {each.name: golden[each.name] for each in graph.outputs}, graph.tolerance)
         if wrong:
             raise WrongAnswer(f"{graph.file} on its golden inputs: {wrong}")
+        self.suspect = False
 
 
 def _signature(arguments: Sequence[onnxruntime.NodeArg]) -> list[tuple[str, str, tuple[int | None, ...]]]:

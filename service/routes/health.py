@@ -1,5 +1,7 @@
 """Alive, ready, and measured."""
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
@@ -19,9 +21,9 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses=problems(503))
 async def readyz(request: Request) -> Response:
-    """Every bundle has a version that is loaded and has replayed its golden vectors."""
+    """Every bundle has a version that is loaded and has replayed its golden vectors, again after a run that failed."""
     repository = state_of(request).repository
-    complaints = repository.complaints()
+    complaints = [*repository.complaints(), *await asyncio.to_thread(repository.examine)]
     if complaints:
         return problem(503, "; ".join(complaints))
     not_served = [f"{each.name}:{each.version}: {each.reason}" for each in repository.failures]

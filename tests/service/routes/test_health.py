@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from contract.manifest import FORMAT
 
@@ -222,3 +223,56 @@ def test_half_written_versions_and_other_files_are_passed_over(readiness, bundle
     (folder / "daily" / "2").write_text("no folder")
     (folder / "README.md").write_text("no bundle")
     assert readiness(folder) == (200, [])
+
+
+class Failing:
+    """ONNX Runtime's own session, that cannot run where `fails` says so of the inputs."""
+
+    def __init__(self, session, fails, error):
+        self._session, self._fails, self._error = session, fails, error
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def run(self, names, inputs):
+        if self._fails(inputs):
+            raise self._error
+        return self._session.run(names, inputs)
+
+
+@pytest.fixture
+def failing(serving, bundles):
+    """failing(fails, error) -> a client of a service whose graph fails so, and how to mend it."""
+
+    def make(fails, error):
+        client = serving(bundles("daily"))
+        session = client.app.state.seqcast.repository.loaded["daily"].sessions["forecast"]
+        sound = session._session
+        session._session = Failing(sound, fails, error)
+        return client, lambda: setattr(session, "_session", sound)
+
+    return make
+
+
+@pytest.mark.parametrize("error", [Fail("CUDA failure 700"), RuntimeException("out of memory"), MemoryError("bad")])
+def test_an_engine_that_fails_is_not_ready_until_it_works_again(failing, error):
+    client, mend = failing(lambda _: True, error)
+    assert client.get("/readyz").status_code == 200  # nothing has been asked of it
+    body = client.get("/models/daily/sample").json()
+    assert client.post("/forecast", json=body).status_code == 500
+    for _ in range(2):
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        expected = f"daily:1: UnusableFile: forecast.onnx cannot run on its golden inputs: {error}"
+        assert answer.json()["detail"] == expected
+    assert client.get("/healthz").status_code == 200
+    mend()
+    assert client.get("/readyz").json() == {"status": "ready", "not_served": []}
+    assert client.forecast(body)["model"] == "daily"
+
+
+def test_a_run_that_fails_by_its_input_alone_leaves_it_ready(failing):
+    client, _ = failing(lambda inputs: len(inputs["history"]) == 1, Fail("this row"))
+    body = client.get("/models/daily/sample").json()
+    assert client.post("/forecast", json=body).status_code == 500
+    assert client.get("/readyz").status_code == 200

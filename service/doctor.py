@@ -1,0 +1,98 @@
+"""What the service would run with here, and what is in its way."""
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from contract.bundle import bundle_versions
+from contract.errors import NotReady, SeqcastError
+from service.engine.batching import cpu_quota, usable_cpus
+from service.engine.repository import load_bundle
+from service.engine.session import Device, choose_device, lack_of_cuda, providers
+from service.settings import Settings
+
+_PACKAGES = ("seqcast", "onnxruntime", "onnxruntime-gpu", "numpy", "fastapi", "uvicorn", "pydantic", "tokenizers")
+
+
+def examine(settings: Settings) -> dict[str, Any]:
+    """Everything found, and as "complaints" what is wrong with it."""
+    complaints = []
+    device: Device = "cpu"
+    try:
+        device = choose_device(settings.device)
+    except NotReady as error:
+        complaints.append(str(error))
+    bundles = _bundles(settings, device)
+    complaints += [f"{each['name']}:{each['version']}: {each['fails']}" for each in bundles if each["fails"]]
+    if not bundles:
+        complaints.append(f"no bundle in {settings.bundles}")
+    return {
+        "versions": {"python": platform.python_version(), **_versions()},
+        "device": {
+            "asked_for": settings.device,
+            "used": device,
+            "providers": providers(),
+            "cuda_lacks": lack_of_cuda(),
+        },
+        "cpus": {
+            "machine": os.cpu_count(),
+            "quota": cpu_quota(),
+            "usable": usable_cpus(),
+            "threads": settings.threads or usable_cpus(),
+        },
+        "bundles": {"folder": str(settings.bundles.absolute()), "versions": bundles},
+        "complaints": complaints,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _bundles(settings: Settings, device: Device) -> list[dict[str, Any]]:
+    """Every version, loaded as the service would and let go of."""
+    found = []
+    for name, versions in bundle_versions(settings.bundles).items():
+        for number in versions:
+            began = time.perf_counter()
+            task, fails = None, None
+            try:
+                task = load_bundle(settings.bundles / name / str(number), device).manifest.task
+            except SeqcastError as error:
+                fails = f"{type(error).__name__}: {error}"
+            seconds = round(time.perf_counter() - began, 3)
+            found.append({"name": name, "version": number, "task": task, "fails": fails, "seconds": seconds})
+    return found
+
+
+def doctor_report(found: dict[str, Any]) -> str:
+    """The same, for a person."""
+    device, cpus, bundles = found["device"], found["cpus"], found["bundles"]
+    quota = "no quota" if cpus["quota"] is None else f"a quota of {cpus['quota']:g}"
+    used = f"{device['used']} ({device['asked_for']} was asked for)"
+    if device["cuda_lacks"]:
+        used += f"; CUDA is not used: {device['cuda_lacks']}"
+    elif device["used"] == "cpu":
+        used += "; CUDA is not used: it was not asked for"
+    lines = [
+        ("versions", ", ".join(f"{name} {number}" for name, number in found["versions"].items())),
+        ("device", used),
+        ("providers", ", ".join(device["providers"])),
+        ("CPUs", f"{cpus['usable']} of {cpus['machine']} usable, {quota}; {cpus['threads']} rows at a time"),
+        ("bundles", bundles["folder"]),
+    ]
+    lines += [("", _told(each)) for each in bundles["versions"]]
+    return "\n".join(f"{name:<11}{text}" for name, text in lines)
+
+
+def _told(bundle: dict[str, Any]) -> str:
+    told = bundle["fails"] or f"{bundle['task']}, loads in {bundle['seconds']:.1f} s"
+    return f"{bundle['name']}:{bundle['version']}: {told}"
