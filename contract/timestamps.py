@@ -1,4 +1,4 @@
-"""Timestamps as people write them (ISO 8601 with or without an offset, epoch numbers) <-> wall-clock times."""
+"""Timestamps as people write them (ISO 8601, epoch numbers, dates such as 1/31/2010 0:00) <-> wall-clock times."""
 
 import re
 from collections.abc import Sequence
@@ -16,6 +16,15 @@ _PER_SECOND: dict[EpochUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10*
 _SHOWN_FAULTS = 100
 # The commonest form, on every line. numpy reads it ten times faster than a datetime for each would be.
 _PLAIN = re.compile(r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{3})?)?(?:\n|$))+", re.ASCII)
+# as spreadsheets write them: day and month in either order, or behind the year
+_DATE = re.compile(
+    r"(?:(\d{1,2})([/.-])(\d{1,2})\2(\d{4})|(\d{4})/(\d{1,2})/(\d{1,2}))"
+    r"(?:[T ]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,3})\d*)?)?(?: ?([AP]M))?)?",
+    re.ASCII | re.IGNORECASE,
+)
+_NAMED = re.compile(r"(\d{1,2})([ -])([A-Z]{3})[a-z]*\2(\d{4})", re.ASCII | re.IGNORECASE)
+_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = 12
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -28,6 +37,8 @@ class Timestamps:
     times: Times
     zone: timezone | None
     epoch: EpochUnit | None = None
+    note: str | None = None
+    """How dates were read whose form alone does not tell."""
 
     def fits(self, times: Times) -> bool:
         """Whether `times` can be written: an epoch number has 64 bits, which in ns end in the year 2262."""
@@ -55,6 +66,7 @@ def epoch_unit(largest: float) -> EpochUnit:
 def parse_timestamps(stamps: Sequence[Any], pointer: str) -> Timestamps:
     """Strings of one kind (all with an offset, or none) or epoch numbers of one unit.
 
+    Dates with slashes, dots or dashes are read if a day above 12 tells in which order day and month are.
     Where offsets change, as with summer time, every row is read on the clock of the last one.
     Raises FaultyInput, whose pointers are below `pointer`, with the first faults of each kind.
     """
@@ -91,6 +103,8 @@ def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
             return Timestamps(np.array(stamps, "M8[ms]"), None)
         except ValueError:
             raise FaultyInput(_unparsable(stamps, pointer)) from None
+    if _date(stamps[0]):
+        return _parse_dates(stamps, pointer)
     try:
         parsed = [datetime.fromisoformat(stamp) for stamp in stamps]
     except ValueError:
@@ -103,6 +117,79 @@ def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
     if last is None:
         return Timestamps(_since(_NAIVE_EPOCH, parsed), None)
     return Timestamps(_since(_EPOCH, parsed) + np.timedelta64(last // _MILLISECOND, "ms"), timezone(last))
+
+
+def readable(stamp: str) -> bool:
+    """Whether a string may be a timestamp, among others of its form."""
+    try:
+        return _date(stamp) is not None or bool(datetime.fromisoformat(stamp))
+    except ValueError:
+        return False
+
+
+def _date(stamp: str) -> re.Match[str] | None:
+    """1 Jan 2018 is as 2018/1/1."""
+    named = _NAMED.match(stamp)
+    if named and named[3].lower() in _NAMES:
+        stamp = f"{named[4]}/{_NAMES.index(named[3].lower()) + 1}/{named[1]}{stamp[named.end() :]}"
+    return _DATE.fullmatch(stamp)
+
+
+def _parse_dates(stamps: Sequence[str], pointer: str) -> Timestamps:
+    """Dates all written as the first: year first, or day and month in the one order that fits all."""
+    matches = [_date(stamp) for stamp in stamps]
+    year_first = matches[0] is not None and matches[0][5] is not None
+    wrong = [row for row, match in enumerate(matches) if match is None or (match[5] is not None) != year_first]
+    if wrong:
+        places = wrong[:_SHOWN_FAULTS]
+        message = f"expected a date written as {_shown(stamps[0])} is, came"
+        raise FaultyInput([Fault(f"{pointer}/{row}", f"{message} {_shown(stamps[row])}") for row in places])
+    found = [match for match in matches if match is not None]
+    note, groups = None, (5, 6, 7)
+    if not year_first:
+        groups, note = _order(stamps, found, pointer)
+    times, faults = [], []
+    for row, match in enumerate(found):
+        try:
+            year, month, day = (int(match[group]) for group in groups)
+            times.append(datetime(year, month, day, *_clock(match)))
+        except ValueError as error:
+            faults.append(Fault(f"{pointer}/{row}", f"expected a date and a time, came {_shown(stamps[row])}: {error}"))
+    if faults:
+        raise FaultyInput(faults[:_SHOWN_FAULTS])
+    return Timestamps(_since(_NAIVE_EPOCH, times), None, note=note)
+
+
+def _order(
+    stamps: Sequence[str], found: Sequence[re.Match[str]], pointer: str
+) -> tuple[tuple[int, int, int], str | None]:
+    """Which groups are year, month and day, and how to tell that. Raises FaultyInput if the dates do not."""
+    first = next((row for row, match in enumerate(found) if int(match[1]) > _MONTHS), None)
+    second = next((row for row, match in enumerate(found) if int(match[3]) > _MONTHS), None)
+    if first is not None and second is not None:
+        message = f"expected day and month in one order, came {_shown(stamps[first])} and {_shown(stamps[second])}"
+        raise FaultyInput([Fault(f"{pointer}/{max(first, second)}", message)])
+    if first is None and second is None:
+        row = next((row for row, match in enumerate(found) if int(match[1]) != int(match[3])), None)
+        if row is None:  # 3/3, in either order
+            return (4, 1, 3), None
+        one, _, other, year = found[row].groups()[:4]
+        which = f"{year}-{one:0>2}-{other:0>2} or {year}-{other:0>2}-{one:0>2}"
+        message = f"expected dates that tell day from month, came none with a day above 12: write {which} for"
+        raise FaultyInput([Fault(f"{pointer}/{row}", f"{message} {_shown(stamps[row])}")])
+    if first is not None:
+        return (4, 3, 1), f"timestamps read as day, month, year, which {_shown(stamps[first])} tells"
+    return (4, 1, 3), f"timestamps read as month, day, year, which {_shown(stamps[second or 0])} tells"
+
+
+def _clock(match: re.Match[str]) -> tuple[int, int, int, int]:
+    """Hour, minute, second, microsecond. Raises ValueError."""
+    hour, minute, second = (int(match[group] or 0) for group in (8, 9, 10))
+    if match[12]:
+        if not 1 <= hour <= 12:
+            raise ValueError(f"hour must be in 1..12 with {match[12]}")
+        hour = hour % 12 + 12 * (match[12].upper() == "PM")
+    return hour, minute, second, int((match[11] or "").ljust(3, "0")) * 1000
 
 
 def _since(epoch: datetime, parsed: Sequence[datetime]) -> Times:

@@ -1,9 +1,9 @@
 """A CSV of anyone's -> a checked table: one timestamp column, number columns, one frequency, gaps filled if asked."""
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from contract.errors import Fault, FaultyInput, FaultyTable
 from contract.filling import Mended, mend
 from contract.frequency import Frequency, Times
 from contract.pointers import escape
-from contract.timestamps import Timestamps, epoch_unit, on_latest_clock, parse_timestamps
+from contract.timestamps import Timestamps, on_latest_clock, parse_timestamps, readable
 from model.config import DataConfig
 
 _MENDED = '; fill = "interpolate" under [data] mends that'
@@ -81,11 +81,8 @@ def longest_filled(frequency: Frequency) -> int:
 
 def _find_time_column(frame: pd.DataFrame) -> str:
     for name in frame.columns:
-        if len(frame) and not _holds_numbers(frame[name]):
-            try:
-                _parsed(frame[name].iloc[:10])
-            except ValueError:
-                continue
+        texts = len(frame) and not _holds_numbers(frame[name])
+        if texts and all(readable(str(cell)) for cell in frame[name].iloc[:10]):
             return str(name)
     for name in frame.columns:
         if str(name).lower() in ("date", "time", "timestamp", "datetime", "ds", "epoch"):
@@ -121,35 +118,20 @@ def _values(frame: pd.DataFrame, columns: tuple[str, ...], mend: bool) -> tuple[
 
 
 def _times(column: pd.Series, pointer: str) -> tuple[Timestamps | None, list[Fault]]:
-    """Read as the service reads them, and where it does not, as pandas does.
-
-    On the wall clock of their zone, so that the hour of the day stays what it was there.
-    """
-    if not pd.api.types.is_numeric_dtype(column) and not column.isna().any():
-        texts = column.tolist()
-        try:
-            return on_latest_clock(texts, parse_timestamps(texts, pointer))[0], []
-        except FaultyInput:
-            pass
+    """Read as the service reads them, on the wall clock of their zone, so that the hour of the day stays as it was."""
+    missing = column.isna().to_numpy()
+    if missing.any():
+        return None, [Fault(f"{pointer}/{missing.argmax()}", "expected a timestamp, came nothing")]
+    stamps: list[Any] = column.tolist()
+    if pd.api.types.is_numeric_dtype(column):
+        largest = column.abs().max()
+        if largest < _SMALLEST_EPOCH:
+            return None, [Fault(pointer, f"expected timestamps or epoch numbers, came numbers up to {largest}")]
     try:
-        if pd.api.types.is_numeric_dtype(column):
-            largest = column.abs().max()
-            if largest < _SMALLEST_EPOCH:
-                message = f"expected timestamps or epoch numbers, came numbers up to {largest}"
-                return None, [Fault(pointer, message)]
-            parsed = pd.to_datetime(column, unit=epoch_unit(largest))
-        else:
-            parsed = _parsed(column)
-    except ValueError as error:
-        return None, [Fault(pointer, f"expected timestamps of one form: {error}")]
-    if parsed.isna().any():
-        return None, [Fault(f"{pointer}/{parsed.isna().argmax()}", "expected a timestamp, came nothing")]
-    return Timestamps(parsed.dt.tz_localize(None).to_numpy().astype("M8[ms]"), None), []
-
-
-def _parsed(column: pd.Series) -> pd.Series:
-    with warnings.catch_warnings(action="ignore"):  # that it finds no one format: what comes of that is checked
-        return pd.to_datetime(column)
+        parsed = parse_timestamps(stamps, pointer)
+        return on_latest_clock(stamps, parsed)[0], []
+    except FaultyInput as error:
+        return None, [Fault(pointer, f"expected timestamps of one form: {error.faults[0]}")]
 
 
 def _checked_frequency(times: Times, pointer: str, config: DataConfig) -> tuple[Frequency | None, list[Fault]]:

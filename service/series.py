@@ -26,7 +26,7 @@ class CheckedSeries:
     id: str | None
     stamps: Timestamps
     values: NDArray[np.float64]  # (L, C), in units, columns in the bundle's order
-    notes: tuple[str, ...] = ()  # what was mended
+    notes: tuple[str, ...] = ()  # what was mended, and how dates were read
     missing: int = 0  # how many of the values were made up
 
 
@@ -65,11 +65,12 @@ def check_rows(data: Any, spec: ForecastSpec, pointer: str, least: int, *, mend:
         faults += error.faults
     if faults or values is None:
         raise FaultyInput(faults)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = () if stamps.note is None else (stamps.note,)
     if mend and series.timestamps is not None:
         stamps, offsets = on_latest_clock(series.timestamps, stamps)
         if offsets > 1:
-            notes = (f"timestamps with {offsets} offsets from UTC: all put on the clock of the latest, {stamps.zone}",)
+            message = f"timestamps with {offsets} offsets from UTC: all put on the clock of the latest, {stamps.zone}"
+            notes = (*notes, message)
     return CheckedSeries(series.id, stamps, values, notes)
 
 
@@ -163,7 +164,7 @@ def _counted(start: Any, length: int, step: Frequency, pointer: str) -> Timestam
     except FaultyInput as error:
         raise FaultyInput([Fault(pointer, fault.message) for fault in error.faults]) from None
     times = np.concatenate([first.times, step.following(first.times, length - 1)])
-    return Timestamps(times, first.zone, first.epoch)
+    return Timestamps(times, first.zone, first.epoch, first.note)
 
 
 def _frequency_faults(series: Series, step: Frequency, pointer: str) -> Iterator[Fault]:

@@ -91,3 +91,34 @@ def test_names_every_fault(stamps, faults):
     assert len(lines) == len(faults)
     for line, fault in zip(lines, faults, strict=True):
         assert line.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    "form", ["%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y", "%m/%d/%Y %I:%M %p", "%Y/%m/%d %H:%M", "%d %b %Y"]
+)
+def test_dates_are_read_in_the_order_that_a_day_tells(form):
+    clock = [datetime(2010, 1, 12) + timedelta(hours=row) * ("%H" in form or "%I" in form) for row in range(40)]
+    clock += [datetime(2010, 1, 13)]
+    parsed = parse_timestamps([stamp.strftime(form) for stamp in clock], "/t")
+    np.testing.assert_array_equal(parsed.times, np.array(clock, "M8[ms]"))
+    assert (parsed.note is None) == ("%b" in form or form.startswith("%Y"))
+    assert parsed.write(parsed.times[:1]) == ["2010-01-12T00:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "place", "message"),
+    [
+        (["1/1/2010 0:00", "1/2/2010 0:00"], "/t/1", "write 2010-01-02 or 2010-02-01 for '1/2/2010 0:00'"),
+        (["1/31/2010", "31/1/2010"], "/t/1", "expected day and month in one order, came '31/1/2010' and '1/31/2010'"),
+        (["1/31/2010", "2010-02-01"], "/t/1", "came '2010-02-01'"),
+        (["1/31/2010", "2/30/2010"], "/t/1", "day"),
+        (["1/31/2010 13:00 PM"], "/t/0", "hour must be in 1..12"),
+        (["1/31/2010 25:00"], "/t/0", "hour"),
+    ],
+)
+def test_dates_that_do_not_tell_are_faults(stamps, place, message):
+    with pytest.raises(FaultyInput) as caught:
+        parse_timestamps(stamps, "/t")
+    (fault,) = caught.value.faults
+    assert fault.pointer == place
+    assert message in fault.message

@@ -65,8 +65,15 @@ def test_epoch_columns(write, unit, per_second, kind):
     ],
 )
 def test_forms_of_timestamps_and_a_zone_keeps_its_wall_clock(write, write_stamp):
-    texts = [write_stamp.format(stamp) for stamp in stamps("h", 30).tolist()]
-    np.testing.assert_array_equal(read_table(write(date=texts), DataConfig()).times, stamps("h", 30))
+    clock = stamps("h", 30, "2018-01-12T20:00")  # the 13th tells day from month
+    texts = [write_stamp.format(stamp) for stamp in clock.tolist()]
+    np.testing.assert_array_equal(read_table(write(date=texts), DataConfig()).times, clock)
+
+
+def test_dates_that_do_not_tell_day_from_month_are_a_fault(write):
+    ((pointer, message),) = faults(write(date=[f"{stamp:%m/%d/%Y %H:%M}" for stamp in stamps("h", 30).tolist()]))
+    assert pointer == "/date"
+    assert "write 2018-01-02 or 2018-02-01 for '01/02/2018 00:00'" in message
 
 
 def test_takes_every_number_column_in_the_table_s_order(write):

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -273,3 +274,34 @@ def test_another_kind_of_body_is_415(client, kind):
 )
 def test_json_is_read_whatever_it_is_commonly_sent_as(client, body, kind):
     assert client.post("/forecast", content=json.dumps(body), headers={"content-type": kind}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "order"), [("%m/%d/%Y %H:%M", "month, day, year"), ("%d.%m.%Y %H:%M", "day, month, year")]
+)
+def test_dates_as_they_come_are_read_and_told(client, frame, form, order):
+    table = frame()
+    table["date"] = pd.to_datetime(table["date"]).dt.strftime(form)
+    answer = post(client, table)
+    assert next(csv.DictReader(io.StringIO(answer.text)))["date"] == "2018-06-26T20:00:00"
+    assert order in json.loads(answer.headers["x-seqcast-warnings"])[0]
+    assert answered(client, table) == answered(client, frame())
+
+
+def test_dates_that_do_not_tell_day_from_month_are_a_fault(client, frame):
+    table = frame()
+    table["date"] = [f"6/{1 + row // 24}/2018 {row % 24}:00" for row in range(96)]
+    assert "write 2018-06-01 or 2018-01-06" in faults(client, table)["/rows/0/date"]
+
+
+WTH = Path(__file__).parents[4] / "shared" / "data" / "wth.csv"
+
+
+@pytest.mark.skipif(not WTH.exists(), reason="no shared data")
+def test_the_weather_is_forecast_as_it_came(client):
+    lines = WTH.read_text().splitlines()
+    columns = ["date", "DryBulbCelsius", "WindSpeed", "DewPointCelsius"]
+    table = pd.read_csv(io.StringIO("\n".join([lines[0], *lines[-200:]])))[columns]
+    came = answered(client, table.set_axis(["date", "load", "temp", WIND], axis=1))
+    last = pd.to_datetime(table["date"].iloc[-1], format="%m/%d/%Y %H:%M")
+    assert came[0]["date"] == (last + pd.Timedelta("1h")).isoformat()
