@@ -43,5 +43,11 @@ train-tests: .venv-train/.dev .venv/.dev
 	@.venv-train/bin/python $(INSTALL) '.[train,test]'
 	@touch $@
 
+# beside the two, for one test: KServe's client asks for older packages than the service has
+.venv-kserve/.client: tests/service/kserve-requirements.txt
+	@$(PYTHON) -m venv .venv-kserve
+	@.venv-kserve/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-train
+	rm -rf .venv .venv-train .venv-kserve

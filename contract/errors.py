@@ -16,8 +16,10 @@ SeqcastError
 │   ├── NewerFormat
 │   ├── MissingFile
 │   ├── WrongHash
+│   ├── UnusableBundle      none of a model's versions is sound
 │   ├── UnusableFile        a file has the hash listed, but is not what it should be
 │   └── WrongAnswer         the graph does not give its golden outputs
+├── GraphFailed             a graph cannot compute on what it was given
 ├── NotReady                the service has nothing sound to serve with
 ├── ExportRefused           torch and ONNX Runtime disagree
 └── UnknownCheckpoint       a foreign checkpoint that cannot be read as a model
@@ -109,12 +111,20 @@ class WrongHash(BundleError):
     """A file is not the one that the manifest lists."""
 
 
+class UnusableBundle(BundleError):
+    """None of a model's versions is sound."""
+
+
 class UnusableFile(BundleError):
     """A file cannot be read, or has the hash listed and is not what it should be."""
 
 
 class WrongAnswer(BundleError):
     """A graph's answer to its golden inputs is not its golden output."""
+
+
+class GraphFailed(SeqcastError):
+    """A graph cannot compute on what it was given."""
 
 
 class NotReady(SeqcastError):

@@ -46,6 +46,15 @@ class GenerateSpec:
         """Ids in all, V."""
         return len(self.alphabet) + 1
 
+    @property
+    def longest_row(self) -> int:
+        """Of the lengths of inputs that differ from call to call: a word with the end sign in front."""
+        return self.max_len + 1
+
+    def bounds(self, name: str) -> tuple[int, int] | None:
+        """The least and the greatest number of a graph's integers called `name`; None for other inputs."""
+        return (0, self.size - 1) if name in ("words", "token") else None
+
     def check(self, graphs: Mapping[str, Graph]) -> None:
         """Raises ValueError if these are not the graphs of such a model."""
         if graphs.keys() != {"score", "step"}:

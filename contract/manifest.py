@@ -76,6 +76,9 @@ class ForecastSpec:
         )
 
 
+_MAIN_GRAPHS = {"forecast": "forecast", "translate": "greedy", "generate": "score"}
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A bundle's contents. `files` has the sha256 of each file beside the manifest.
@@ -123,6 +126,11 @@ class Manifest:
                 _check_intervals(self.intervals, self.forecast)
         elif self.intervals is not None or self.attention:
             raise ValueError("expected intervals and attention of a forecast alone")
+
+    @property
+    def main_graph(self) -> str:
+        """The graph that does the task; the others are parts of it, or tell more."""
+        return _MAIN_GRAPHS[self.task]
 
     @property
     def needed(self) -> set[str]:

@@ -56,6 +56,23 @@ class TranslateSpec:
         """Tokens after which a translation ends in any case, for a source of so many: twice as many and a few."""
         return min(self.max_len, 2 * source_len + 10)
 
+    @property
+    def longest_row(self) -> int:
+        """Of the lengths of inputs that differ from call to call."""
+        return self.max_len
+
+    def bounds(self, name: str) -> tuple[int, int] | None:
+        """The least and the greatest number of a graph's integers called `name`; None for what is no input of integers.
+
+        A graph that is given others fails, or goes on for as long as a cap says.
+        """
+        return {
+            "source": (0, self.source_size - 1),
+            "target": (0, self.target_size - 1),
+            "token": (0, self.target_size - 1),
+            "caps": (1, self.max_len),
+        }.get(name)
+
     def check(self, graphs: Mapping[str, Graph]) -> None:
         """Raises ValueError if these are not the graphs of such a model."""
         for name in ("greedy", "encode", "step"):

@@ -1,28 +1,24 @@
 """The application: settings in, ASGI out."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
-from service.decoder import Decoder
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle, Repository
+from service.engine.repository import Repository
 from service.engine.session import choose_device
 from service.errors import add_error_handlers
-from service.forecaster import Forecasters
-from service.generator import Generators
 from service.keys import Keys
 from service.metrics import Metrics
 from service.openapi import add_components
-from service.routes import backtest, forecast, generate, health, models, translate
+from service.routes import backtest, forecast, generate, health, inference, models, translate, v2
 from service.routes.guard import guard
 from service.settings import Settings
 from service.state import State
-from service.translator import Translator, Translators
 from service.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -40,10 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         pool = RowPool(settings.threads)
         log.info("%d rows at a time on %s", pool.threads, device)
         metrics.show_engine(device, pool.waiting)
-        metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
-        forecasters, translators = Forecasters(repository, settings), Translators(_translators(repository), settings)
-        generators = Generators(repository, settings)
-        app.state.seqcast = State(settings, repository, pool, forecasters, translators, generators, metrics, keys)
+        app.state.seqcast = State.of(settings, repository, pool, metrics, keys)
         yield
         pool.close()
 
@@ -57,23 +50,9 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         dependencies=[] if keys is None else [Depends(guard)],
     )
-    for routes in (forecast, backtest, translate, generate, models, health):
+    for routes in (forecast, backtest, translate, generate, models, inference, v2, health):
         app.include_router(routes.router)
     app.add_middleware(Watch, metrics=metrics)
     add_error_handlers(app)
     add_components(app)
     return app
-
-
-def _translators(repository: Repository) -> Iterator[Translator]:
-    """The one that was best when it was exported first."""
-    for loaded in sorted(repository.loaded.values(), key=_bleu, reverse=True):
-        if loaded.vocabularies is not None:
-            manifest, spec = loaded.manifest, loaded.manifest.translate_spec
-            decoder = Decoder(loaded.sessions, spec, loaded.vocabularies)
-            yield Translator(manifest.name, manifest.version, spec, loaded.vocabularies, decoder)
-
-
-def _bleu(loaded: LoadedBundle) -> float:
-    bleu = loaded.manifest.metrics.get("bleu")
-    return float(bleu) if isinstance(bleu, int | float) else 0.0

@@ -1,4 +1,4 @@
-"""Errors -> RFC 9457 problem+json, or LibreTranslate's form, here and nowhere else."""
+"""Errors -> RFC 9457 problem+json, or the form of LibreTranslate's or Triton's clients, here and nowhere else."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ from contract.errors import (
     UnknownKey,
     UnknownMediaType,
     UnknownModel,
+    UnusableBundle,
 )
 from service.schemas import faults_of
 from service.tally import tally
@@ -29,8 +30,10 @@ log = logging.getLogger(__name__)
 
 SHOWN_FAULTS = 1000
 LIBRETRANSLATE = ("/translate", "/languages")
+INFERENCE = "/v2"
 _CLIENTS_OWN = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND)
 _ERRORS_TOLD = 10
+_INFERENCE_ERRORS_TOLD = 100
 
 _STATUS: dict[type[SeqcastError], HTTPStatus] = {
     FaultyRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -39,6 +42,7 @@ _STATUS: dict[type[SeqcastError], HTTPStatus] = {
     UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     MissingKey: HTTPStatus.UNAUTHORIZED,
     UnknownKey: HTTPStatus.FORBIDDEN,
+    UnusableBundle: HTTPStatus.BAD_REQUEST,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -71,7 +75,17 @@ def problem(
 def _answer(
     request: Request, status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A problem; to LibreTranslate's clients, in their form: JSON with `error`, and 400 for what they can mend."""
+    """A problem; to clients of LibreTranslate and of the Open Inference Protocol, in their forms.
+
+    Both are JSON with `error`, and 400 for what a client can mend; an unknown model is 404 to the latter.
+    """
+    if request.url.path == INFERENCE or request.url.path.startswith(f"{INFERENCE}/"):
+        told = [*map(_told, faults[:_INFERENCE_ERRORS_TOLD])]
+        if len(faults) > len(told):
+            told.append(f"and {len(faults) - len(told)} more")
+        status = HTTPStatus.BAD_REQUEST if status == HTTPStatus.UNPROCESSABLE_ENTITY else status
+        content = {"error": "; ".join(told) or detail}
+        return Response(orjson.dumps(content), status, headers, media_type="application/json")
     if request.url.path not in LIBRETRANSLATE:
         return problem(status, detail, faults, headers)
     status = HTTPStatus.BAD_REQUEST if status in _CLIENTS_OWN else status

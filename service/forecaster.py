@@ -14,7 +14,7 @@ from contract.timestamps import Timestamps
 from service.attention import WantedMaps, choose_maps, tell_maps
 from service.backtest.schemas import BacktestRequest
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle, Repository
+from service.engine.repository import LoadedBundle, Repository, choose_bundle
 from service.engine.session import Arrays
 from service.schemas import ForecastRequest, Series, read, shown
 from service.series import CheckedSeries, check_series, has_columns
@@ -45,7 +45,7 @@ class Forecasters:
     """The forecasters of a repository's bundles."""
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
-        self._repository = repository
+        self._loaded = repository.loaded  # what it was: a repository goes on to load others
         attentive = [name for name, loaded in repository.loaded.items() if loaded.manifest.attention]
         self._by_name = {
             name: Forecaster(loaded, settings, attentive)
@@ -59,7 +59,7 @@ class Forecasters:
         Raises UnknownModel, FaultyRequest if the request leaves the choice open, NotReady if there is none.
         """
         if request.model is not None:
-            manifest = self._repository.get(request.model).manifest
+            manifest = choose_bundle(self._loaded, request.model).manifest
             _ = manifest.forecast_spec  # of another task, it is no model of ours
             return self._by_name[manifest.name]
         if not self._by_name:

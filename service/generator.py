@@ -12,7 +12,7 @@ from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, Unknown
 from contract.generation import GenerateSpec, State, log_likelihoods
 from contract.sampling import Drawn, Sampling, draw_words
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle, Repository
+from service.engine.repository import LoadedBundle, Repository, choose_bundle
 from service.engine.session import Session
 from service.schemas import GenerateRequest, shown
 from service.settings import Settings
@@ -33,7 +33,7 @@ class Generators:
     """The generators of a repository's bundles."""
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
-        self._repository = repository
+        self._loaded = repository.loaded  # what it was: a repository goes on to load others
         self._by_name = {
             name: Generator(loaded, settings)
             for name, loaded in repository.loaded.items()
@@ -46,7 +46,7 @@ class Generators:
         Raises UnknownModel, FaultyRequest if the request leaves the choice open, NotReady if there is none.
         """
         if request.model is not None:
-            manifest = self._repository.get(request.model).manifest
+            manifest = choose_bundle(self._loaded, request.model).manifest
             _ = manifest.generate_spec  # of another task, it is no model of ours
             candidates = [self._by_name[manifest.name]]
         else:

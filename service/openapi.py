@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.backtest.schemas import BacktestRequest
+from service.inference.schemas import InferenceProblem, InferInput, InferRequest, RequestedOutput
 from service.schemas import (
     AttentionSelection,
     ForecastRequest,
@@ -20,6 +21,9 @@ from service.schemas import (
 
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
+    InferRequest,
+    InferInput,
+    RequestedOutput,
     ForecastRequest,
     BacktestRequest,
     Series,
@@ -36,7 +40,7 @@ def documented_body(schema: type[BaseModel], others: Mapping[str, Any]) -> dict[
     return {"requestBody": {"required": True, "content": content}}
 
 
-def problems(*statuses: int, schema: type[Problem] = Problem) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int, schema: type[BaseModel] = Problem) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route that answers these statuses with a problem, or with JSON of another `schema`."""
     media = "application/problem+json" if schema is Problem else "application/json"
     content = {media: {"schema": {"$ref": _REF.format(model=schema.__name__)}}}
@@ -49,7 +53,7 @@ def add_components(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        schemas: tuple[type[BaseModel], ...] = (*_BODIES, Problem, LibreTranslateProblem)
+        schemas: tuple[type[BaseModel], ...] = (*_BODIES, Problem, LibreTranslateProblem, InferenceProblem)
         _, definitions = models_json_schema([(schema, "validation") for schema in schemas], ref_template=_REF)
         document["components"]["schemas"] |= definitions["$defs"]
         return document

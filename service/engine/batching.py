@@ -60,9 +60,12 @@ class RowPool:
         self._passages: set[_Passage] = set()
 
     async def run(
-        self, session: Session, inputs: Arrays, names: Sequence[str] | None = None
+        self, session: Session, inputs: Arrays, names: Sequence[str] | None = None, fill: int = 0
     ) -> dict[str, NDArray[Any]]:
-        """Tensors by name, B rows each -> outputs by name, B rows each, in the same order: all, or `names`."""
+        """Tensors by name, B rows each -> outputs by name, B rows each, in the same order: all, or `names`.
+
+        Rows are as long as the longest; to those that came shorter `fill` is added.
+        """
         rows = len(next(iter(inputs.values())))
         size = max(1, min(CHUNK, math.ceil(rows / self.threads)))
         chunks = [
@@ -73,7 +76,7 @@ class RowPool:
         results = await self.spread([partial(session.run, chunk, names) for chunk in chunks], sizes)
         if len(results) == 1:
             return results[0]
-        return {name: np.concatenate([each[name] for each in results]) for name in results[0]}
+        return {name: _joined([each[name] for each in results], fill) for name in results[0]}
 
     async def spread(self, jobs: Sequence[Callable[[], T]], rows: Sequence[int]) -> list[T]:
         """Run the jobs, of so many rows each, no more than one a thread at a time; their results in order."""
@@ -111,6 +114,22 @@ class RowPool:
     def close(self) -> None:
         """Wait for what runs, and end the threads."""
         self._executor.shutdown()
+
+
+def _joined(parts: Sequence[NDArray[Any]], fill: int) -> NDArray[Any]:
+    """Rows of all parts; rows of (T,) differ in length from part to part where a graph decides itself when to stop."""
+    lengths = {part.shape[1:] for part in parts}
+    if len(lengths) > 1:
+        longest = tuple(max(sizes) for sizes in zip(*lengths, strict=True))
+        parts = [
+            np.pad(
+                part,
+                [(0, 0), *((0, most - size) for size, most in zip(part.shape[1:], longest, strict=True))],
+                constant_values=fill,
+            )
+            for part in parts
+        ]
+    return np.concatenate(parts)
 
 
 def usable_cpus(cgroup: Path = CGROUP) -> int:

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as _native
 
-from contract.errors import NotReady, UnusableFile, WrongAnswer
+from contract.errors import GraphFailed, NotReady, UnusableFile, WrongAnswer
 from contract.graphs import Graph
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -85,13 +85,16 @@ class Session:
         """Whether a run has failed since the last replay: it may be the input's doing, or the engine's."""
 
     def run(self, inputs: Arrays, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-        """Tensors by name, each with the same number of rows B -> outputs by name, B rows each: all, or `names`."""
+        """Tensors by name, each with the same number of rows B -> outputs by name, B rows each: all, or `names`.
+
+        Raises GraphFailed.
+        """
         names = names or self._outputs
         try:
             outputs = self._session.run(names, dict(inputs))
-        except _FAILURES:
+        except _FAILURES as error:
             self.suspect = True
-            raise
+            raise GraphFailed(str(error)) from error
         return dict(zip(names, outputs, strict=True))
 
     def replay(self, graph: Graph, golden: Arrays) -> None:
@@ -107,7 +110,7 @@ class Session:
             raise UnusableFile(f"expected golden vectors {', '.join(missing)}, came {', '.join(golden)}")
         try:
             answer = self.run({each.name: golden[each.name] for each in graph.inputs})
-        except _FAILURES as error:
+        except GraphFailed as error:
             raise UnusableFile(f"{graph.file} cannot run on its golden inputs: {error}") from error
         wrong = differ(answer, {each.name: golden[each.name] for each in graph.outputs}, graph.tolerance)
         if wrong:

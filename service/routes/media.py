@@ -1,6 +1,6 @@
 """What a body is, and what the answer shall be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fastapi import Request
 
@@ -28,12 +28,18 @@ def is_json(media: str) -> bool:
 
 def answer_type(request: Request, usual: str, kinds: Sequence[str]) -> str:
     """The one of `kinds` that the request accepts, and the `usual` one if it does not say."""
-    weights = dict.fromkeys(kinds, 0.0)
-    for each in request.headers.get("accept", "").lower().split(","):
+    weights = weights_of(request.headers.get("accept", ""), kinds)
+    return max(weights, key=lambda name: (weights[name], name == usual))
+
+
+def weights_of(accepted: str, names: Iterable[str]) -> dict[str, float]:
+    """How much a header such as `Accept` wants each of the names, 0 for not at all (RFC 9110, section 12.4.2)."""
+    weights = dict.fromkeys(names, 0.0)
+    for each in accepted.lower().split(","):
         name, *parameters = (part.strip() for part in each.split(";"))
         if name in weights:
             weights[name] = next((_weight(part[2:]) for part in parameters if part.startswith("q=")), 1.0)
-    return max(weights, key=lambda name: (weights[name], name == usual))
+    return weights
 
 
 def _weight(text: str) -> float:

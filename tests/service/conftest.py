@@ -37,17 +37,21 @@ class Client:
 
     def __enter__(self):
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://seqcast")
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://seqcast")
         self._runner.run(self._open.enter_async_context(self.app.router.lifespan_context(self.app)))
-        self._runner.run(self._open.enter_async_context(self._http))
+        self._runner.run(self._open.enter_async_context(self.http))
         return self
 
     def __exit__(self, *_):
         self._runner.run(self._open.aclose())
         self._runner.close()
 
+    def run(self, coroutine):
+        """On the loop that the application runs on."""
+        return self._runner.run(coroutine)
+
     def request(self, method, url, **how):
-        return self._runner.run(self._http.request(method, url, **how))
+        return self.run(self.http.request(method, url, **how))
 
     def get(self, url, **how):
         return self.request("GET", url, **how)

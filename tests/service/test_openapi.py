@@ -9,6 +9,7 @@ from service.routes.media import ARROW
 from service.routes.query import FORECAST
 from service.routes.translate import PARAMETERS
 
+V2_MODEL = ("", "/ready", "/config", "/stats", "/infer")
 PATHS = {
     "/forecast",
     "/generate",
@@ -21,6 +22,14 @@ PATHS = {
     "/healthz",
     "/readyz",
     "/metrics",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v2/models/stats",
+    *(f"/v2/models/{{name}}{version}{what}" for version in ("", "/versions/{version}") for what in V2_MODEL),
+    "/v2/repository/index",
+    "/v2/repository/models/{name}/load",
+    "/v2/repository/models/{name}/unload",
 }
 
 

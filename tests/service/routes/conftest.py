@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from contract.bundle import read_bundle
+from tests.service.conftest import BUNDLES
+from tests.service.inferring import tensors
+
 
 @pytest.fixture(scope="session")
 def backtest(client):
@@ -52,3 +56,15 @@ def holed():
         return {**series, "values": values}
 
     return holed
+
+
+@pytest.fixture(scope="session")
+def daily():
+    """Golden tensors of the daily bundle."""
+    return read_bundle(BUNDLES / "daily" / "1").golden()
+
+
+@pytest.fixture
+def sound(daily):
+    """A request of two daily rows, to spoil."""
+    return {"id": "x", **tensors(history=daily["history"], calendar=daily["calendar"])}

@@ -1,0 +1,1 @@
+"""Bundles' graphs as models of the Open Inference Protocol v2, with Triton's binary tensors; no HTTP in here."""
