@@ -32,11 +32,12 @@ class Tiny(NamedTuple):
     columns: dict[str, str]
 
 
-# the last two have the same columns, so that a request's columns alone do not tell them apart
+# daily and monthly have the same columns, so that a request's columns alone do not tell them apart
 BUNDLES = {
     "hourly": Tiny("h", 96, 48, 24, {"load": "kW", "temp": "°C", "wind/gust~max": "m/s"}),
     "quarter-hourly": Tiny("15min", 48, 24, 12, {"flow": "m³/h", "level": "m"}),
     "daily": Tiny("D", 28, 14, 7, {"sold": "", "price": "€"}),
+    "weekly": Tiny("W", 26, 13, 8, {"visits": "", "returns": ""}),
     "monthly": Tiny("M", 24, 12, 6, {"sold": "", "price": "€"}),
 }
 

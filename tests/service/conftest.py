@@ -79,7 +79,7 @@ class Client:
 
 @pytest.fixture(scope="session")
 def client():
-    """Serves all the tiny bundles: hourly, quarter-hourly, daily, monthly."""
+    """Serves all the tiny bundles: hourly, quarter-hourly, daily, weekly, monthly."""
     with Client(create_app(Settings(bundles=BUNDLES))) as client:
         yield client
 

@@ -51,7 +51,7 @@ def test_cuda_never_falls_back_to_the_cpu_unsaid(bundle):
         Session(bundle("daily").graph("forecast"), "cuda")
 
 
-@pytest.mark.parametrize("name", ["hourly", "monthly"])
+@pytest.mark.parametrize("name", ["hourly", "weekly", "monthly"])
 def test_gives_outputs_by_name_and_golden_values_for_golden_inputs(bundle, name):
     golden = bundle(name).golden()
     session = Session(bundle(name).graph("forecast"), "cpu")

@@ -4,7 +4,7 @@ import pytest
 
 from contract.forecast_window import forecast_window
 
-NAMES = ["hourly", "quarter-hourly", "daily", "monthly"]
+NAMES = ["hourly", "quarter-hourly", "daily", "weekly", "monthly"]
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +117,13 @@ def test_the_only_model_need_not_be_named_even_for_wrong_columns(serving, bundle
 
 @pytest.mark.parametrize("values", [{"sold": [1], "price": [2]}, {"load": [1]}, {}, 5])
 def test_columns_that_do_not_tell_the_model_are_a_fault(client, values):
-    message = "required, since the columns do not tell it; one of daily, hourly, monthly, quarter-hourly"
+    message = "required, since the columns do not tell it; one of daily, hourly, monthly, quarter-hourly, weekly"
     assert client.faults({"series": [{"values": values}]})["/model"] == message
 
 
 @pytest.mark.parametrize("model", ["nope", "hourly:2", "hourly:x", "", ":1", "hourly/1", "HOURLY"])
 def test_an_unknown_model_is_404(client, body, model):
-    served = "daily:1, hourly:1, monthly:1, quarter-hourly:1"
+    served = "daily:1, hourly:1, monthly:1, quarter-hourly:1, weekly:1"
     message = f"expected one of the models served ({served}), came {model!r}"
     assert client.faults({**body, "model": model}, 404) == {"/model": message}
 

@@ -15,7 +15,7 @@ def rolling(serving, bundles):
     return lambda *names: serving(bundles(*names), max_horizon_factor=4)
 
 
-@pytest.mark.parametrize("name", ["hourly", "monthly"])
+@pytest.mark.parametrize("name", ["hourly", "weekly", "monthly"])
 def test_each_run_goes_on_from_the_one_before(rolling, bundle, table, series, name):
     spec = bundle(name).manifest.forecast
     session = onnxruntime.InferenceSession(bundle(name).graph("forecast"))

@@ -1,6 +1,6 @@
 import pytest
 
-NAMES = ["daily", "hourly", "monthly", "quarter-hourly"]
+NAMES = ["daily", "hourly", "monthly", "quarter-hourly", "weekly"]
 
 
 def test_lists_every_bundle_that_is_served(client):
@@ -62,7 +62,7 @@ def test_a_card_that_is_no_text_does_not_break_the_answer(serving, bundles, repl
     assert serving(folder).get("/models/daily").json()["card"].endswith(" made up")
 
 
-@pytest.mark.parametrize("name", ["hourly", "quarter-hourly", "daily", "monthly"])
+@pytest.mark.parametrize("name", ["hourly", "quarter-hourly", "daily", "weekly", "monthly"])
 def test_the_sample_is_a_table_where_csv_is_accepted(client, name):
     table = client.get(f"/models/{name}/sample", headers={"accept": "text/csv"})
     assert table.headers["content-type"].startswith("text/csv")
