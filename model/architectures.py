@@ -12,6 +12,7 @@ from contract.translation import TranslateSpec
 from model.decoding_graphs import Description
 from model.informer import Informer, InformerConfig
 from model.linear import Linear, LinearConfig, build_linear, fit_ridge
+from model.mlp import MLP, MLPConfig, build_mlp
 from model.recurrent import Recurrent, RecurrentConfig
 from model.recurrent_graphs import RecurrentGraphs
 from model.transformer import Transformer, TransformerConfig
@@ -22,7 +23,8 @@ from model.wavenet import WaveNet, WaveNetConfig
 class Architecture(NamedTuple):
     """A task, a config class, what builds the module from it, and what fits that in closed form, if anything does.
 
-    `build` takes the config, the task's spec and the recipe's seed; `fit` the module and the task's data.
+    `build` takes the config, the task's spec and the recipe's seed; `fit` the module and the task's data. `start` takes
+    the same, and sets what the module has before it is trained.
     `attention` says of which maps the module's `explain` gives beside the forecast, if of any. `describe`, for what
     decodes token by token, takes the module, the source's padding id, and whether weights are to be int8.
     """
@@ -31,6 +33,7 @@ class Architecture(NamedTuple):
     config: type
     build: Callable[[Any, Any, int], nn.Module]
     fit: Callable[[Any, Any], None] | None = None
+    start: Callable[[Any, Any], None] | None = None
     attention: Callable[[Any], tuple[AttentionSpec, ...]] = lambda _: ()
     describe: Callable[[Any, int, bool], Description] | None = None
 
@@ -45,6 +48,14 @@ def _linear(config: LinearConfig, spec: ForecastSpec, _: int) -> nn.Module:
 
 def _fit_linear(model: Linear, data: Any) -> None:
     fit_ridge(model, data.scaled["train"], data.scaled["val"])
+
+
+def _mlp(config: MLPConfig, spec: ForecastSpec, _: int) -> nn.Module:
+    return build_mlp(config, spec)
+
+
+def _fit_linear_path(model: MLP, data: Any) -> None:
+    _fit_linear(model.linear, data)
 
 
 def _recurrent(config: RecurrentConfig, spec: TranslateSpec, _: int) -> nn.Module:
@@ -62,6 +73,7 @@ def _wavenet(config: WaveNetConfig, spec: GenerateSpec, _: int) -> nn.Module:
 ARCHITECTURES = {
     "informer": Architecture("forecast", InformerConfig, _informer, attention=InformerConfig.attention_specs),
     "linear": Architecture("forecast", LinearConfig, _linear, _fit_linear),
+    "mlp": Architecture("forecast", MLPConfig, _mlp, start=_fit_linear_path),
     "recurrent": Architecture("translate", RecurrentConfig, _recurrent, describe=RecurrentGraphs),
     "transformer": Architecture("translate", TransformerConfig, _transformer, describe=TransformerGraphs),
     "wavenet": Architecture("generate", WaveNetConfig, _wavenet),

@@ -14,7 +14,18 @@ from contract.manifest import ForecastSpec
 from contract.ridge import ridge_weights
 from model.windows import Windows
 
-_CYCLES = {"hour": 24, "day_of_week": 7, "week_of_year": 53, "month": 12}
+CYCLES = {
+    "second": 60,
+    "minute": 60,
+    "hour": 24,
+    "day_of_week": 7,
+    "day_of_month": 31,
+    "day_of_year": 366,
+    "week_of_year": 53,
+    "month": 12,
+}
+"""How many values a calendar feature has."""
+_SEASONS = ("hour", "day_of_week", "week_of_year", "month")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +79,30 @@ class Linear(nn.Module):
         """What each column has to itself (B, C, I_own), and what all have in common (B, I_shared)."""
         config = self.config
         changes = (history - history[:, -1:]).transpose(1, 2)  # (B, C, seq_len)
-        index, cycle = self.phase
-        # the first step to forecast; features are in [-0.5, 0.5] from the first value to the last
-        phase = 2 * math.pi * (calendar[:, config.seq_len, index] + 0.5) * (cycle - 1) / cycle
+        start = calendar[:, config.seq_len]  # the first step to forecast
         turning = changes[..., config.seq_len - config.turning_rows :]
-        turns = [turning * wave[:, None, None] for wave in (phase.cos(), phase.sin())]
-        waves = [wave for k in range(1, config.harmonics + 1) for wave in ((k * phase).cos(), (k * phase).sin())]
+        turns = [turning * wave[:, None, None] for wave in waves(start, self.phase, 1)]
         rows = changes[..., config.seq_len - config.shared_rows :].flatten(1)
-        common = torch.stack([torch.ones_like(phase), *waves], dim=1)
+        common = torch.stack([torch.ones_like(start[:, 0]), *waves(start, self.phase, config.harmonics)], dim=1)
         return torch.cat([changes, *turns], dim=-1), torch.cat([common, rows], dim=1)
 
 
+def waves(calendar: Tensor, phase: tuple[int, int], harmonics: int) -> list[Tensor]:
+    """Cosines and sines (B,) of one of the features (B, F): `phase` is its index, and how many values it has."""
+    index, cycle = phase
+    # features are in [-0.5, 0.5] from the first value to the last
+    angle = 2 * math.pi * (calendar[:, index] + 0.5) * (cycle - 1) / cycle
+    return [wave for k in range(1, harmonics + 1) for wave in ((k * angle).cos(), (k * angle).sin())]
+
+
+def season_phase(calendar: tuple[str, ...]) -> tuple[int, int]:
+    """Which of the calendar features tells the season's phase, and how many values it has."""
+    index = next(index for index, name in enumerate(calendar) if name in _SEASONS)
+    return index, CYCLES[calendar[index]]
+
+
 def build_linear(config: LinearConfig, spec: ForecastSpec) -> Linear:
-    index = next(index for index, name in enumerate(spec.calendar) if name in _CYCLES)
-    return Linear(config, len(spec.columns), (index, _CYCLES[spec.calendar[index]]))
+    return Linear(config, len(spec.columns), season_phase(spec.calendar))
 
 
 @torch.no_grad()

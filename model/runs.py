@@ -44,11 +44,14 @@ def train(recipe: Recipe, data_path: Path, run: Path, *, resume: bool) -> None:
     for line in data.described():
         print(line)
     model = build_model(recipe, data.spec)
+    architecture = ARCHITECTURES[recipe.architecture]
+    if architecture.start is not None and not resume:
+        architecture.start(model, data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(model, data.task(recipe.training, device), recipe.training, run, device)
     if resume:
         trainer.resume()
-    fit = ARCHITECTURES[recipe.architecture].fit
+    fit = architecture.fit
     if fit is not None:
         trainer.solve(lambda: fit(model, data))
     else:
