@@ -77,10 +77,10 @@ def test_a_seed_gives_the_same_words_whatever_runs_beside_it(client):
 
     async def together():
         bodies = [json.dumps({"seed": seed, "count": 70}) for seed in (7, 8, 7, 9, 7)]
-        answers = await asyncio.gather(*(client._http.post("/generate", content=body) for body in bodies))
+        answers = await asyncio.gather(*(client.http.post("/generate", content=body) for body in bodies))
         return [answer.json() for answer in answers]
 
-    answers = client._runner.run(together())
+    answers = client.run(together())
     assert answers[0] == answers[2] == answers[4] == alone
 
 
@@ -255,7 +255,7 @@ def test_a_small_request_does_not_wait_for_a_large_one(client):
         ended = []
 
         async def ask(name, fields):
-            answer = await client._http.post("/generate", content=json.dumps(fields))
+            answer = await client.http.post("/generate", content=json.dumps(fields))
             assert answer.status_code == 200
             ended.append(name)
 
@@ -266,7 +266,7 @@ def test_a_small_request_does_not_wait_for_a_large_one(client):
         await large
         return ended
 
-    assert client._runner.run(both()) == ["small", "small", "small", "large"]
+    assert client.run(both()) == ["small", "small", "small", "large"]
 
 
 def test_golden_vectors_are_replayed(serving, tmp_path, replace_file):
