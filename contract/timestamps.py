@@ -103,11 +103,11 @@ def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
             return Timestamps(np.array(stamps, "M8[ms]"), None)
         except ValueError:
             raise FaultyInput(_unparsable(stamps, pointer)) from None
-    if _date(stamps[0]):
-        return _parse_dates(stamps, pointer)
     try:
         parsed = [datetime.fromisoformat(stamp) for stamp in stamps]
     except ValueError:
+        if 2 * sum(_date(stamp) is not None for stamp in stamps) >= len(stamps):
+            return _parse_dates(stamps, pointer)
         raise FaultyInput(_unparsable(stamps, pointer)) from None
     last = parsed[-1].utcoffset()
     for row, stamp in enumerate(parsed):
