@@ -22,6 +22,7 @@ with warnings.catch_warnings():
     from tritonclient.utils import InferenceServerException
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
+SHIPPED = Path(__file__).parents[2] / "bundles"
 TRANSLATORS = Path(__file__).parents[1] / "translators"
 KSERVE = Path(__file__).parents[2] / ".venv-kserve" / "bin" / "python"
 CODINGS = [None, "gzip", "deflate"]
@@ -29,9 +30,9 @@ CODINGS = [None, "gzip", "deflate"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Forecasts and a translator."""
+    """A model of each task."""
     folder = tmp_path_factory.mktemp("bundles")
-    for path in (BUNDLES / "daily", BUNDLES / "hourly", TRANSLATORS / "words"):
+    for path in (BUNDLES / "daily", BUNDLES / "hourly", TRANSLATORS / "words", SHIPPED / "names-wavenet"):
         (folder / path.name).symlink_to(path)
     return folder
 
@@ -75,7 +76,7 @@ def test_the_server_and_its_models(client):
     assert client.get_server_metadata()["name"] == "seqcast"
     index = client.get_model_repository_index()
     names = {each["name"]: each["state"] for each in index}
-    assert {"daily", "hourly", "hourly@attention", "words", "words@encode", "words@step"} <= set(names)
+    assert {"daily", "hourly", "hourly@attention", "words", "words@encode", "words@step", "names-wavenet"} <= set(names)
     assert set(names.values()) == {"READY"}
     for each in index:
         assert client.is_model_ready(each["name"])
@@ -107,7 +108,7 @@ def test_every_graph_gives_its_golden_answer(client, golden, binary):
 
 def test_asked_at_once_each_gets_its_own(url, golden):
     """Graphs and datatypes mixed; asynchronous and from threads."""
-    names = ["daily", "hourly", "hourly@attention", "words", "words@encode"]
+    names = ["daily", "hourly", "hourly@attention", "words", "words@encode", "names-wavenet"]
     vectors = {name: golden[name.partition("@")[0]] for name in names}
 
     def ask(name):
@@ -117,7 +118,7 @@ def test_asked_at_once_each_gets_its_own(url, golden):
             for each in asked:
                 assert_golden(each.get_result(), metadata, vectors[name])
 
-    with ThreadPoolExecutor(5) as threads:
+    with ThreadPoolExecutor(6) as threads:
         list(threads.map(ask, names * 2))
 
 
@@ -191,7 +192,7 @@ def test_models_are_swapped_while_requests_run(folder, golden):
 
         with ThreadPoolExecutor(2) as threads, triton.InferenceServerClient(url) as client:
             asking = [threads.submit(ask) for _ in range(2)]
-            for _ in range(5):
+            for _ in range(3):
                 client.load_model("daily")
                 client.unload_model("hourly")
                 client.load_model("hourly")
