@@ -13,6 +13,8 @@ from service.turns import Turns
 HEADER = "Inference-Header-Content-Length"
 
 _SLICE = 2**15
+_MOST = 2**20
+"""Bytes of JSON read in one go: more would hold up other requests, and only numbers are many."""
 _DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*(?=\[)')
 _NO_NUMBER = re.compile(rb"[^][0-9eE+\-., \t\r\na-z]")
 
@@ -37,6 +39,9 @@ async def read_head(body: bytes, length: str | None) -> tuple[Any, memoryview]:
 async def _read(text: bytes) -> Any:
     """With lists of numbers cut out, or as a whole where the text is not as clients write it."""
     lists, rest = await _cut_out(text)
+    size = sum(map(len, rest))
+    if size > _MOST:
+        raise ValueError(f"at most {_MOST} bytes of it beside the lists of numbers in data, came {size}")
     token = secrets.token_hex()
     pieces = [part for index, part in enumerate(rest[:-1]) for part in (part, b'"%s %d"' % (token.encode(), index))]
     places = {f"{token} {index}": index for index in range(len(lists))}
@@ -46,6 +51,8 @@ async def _read(text: bytes) -> Any:
         data = None
     inputs = _inputs(data)
     if data is None or sum(_place(each) in places for each in inputs) < len(lists):
+        if len(text) > _MOST:
+            raise ValueError(f"of more than {_MOST} bytes, long lists in the data of inputs alone")
         data, places = orjson.loads(text), {}  # a list was cut out where no input's data is
         inputs = _inputs(data)
     for each in inputs:

@@ -77,6 +77,16 @@ def test_a_length_that_the_body_does_not_have_is_refused(length):
         read(b" " * 50, length)
 
 
+@pytest.mark.parametrize("field", ["x", "data"])
+def test_long_json_beside_the_data_is_refused_before_it_is_read(field):
+    body = orjson.dumps({"inputs": [{"data": [1]}], field: [[0.5, "x"[:0]]] * 200_000})
+    with pytest.raises(FaultyRequest, match="expected JSON: at most 1048576 bytes of it beside the lists of numbers"):
+        read(body)
+    body = orjson.dumps({"inputs": [{"data": [1]}], field: {"data": [0.5] * 400_000}})
+    with pytest.raises(FaultyRequest, match="expected JSON: of more than 1048576 bytes, long lists in the data"):
+        read(body)
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b'{"inputs": [{"data": [1, 2}]}', b"\xff", b"[" * 100_000, b'{"data": ['])
 def test_what_is_no_json_is_refused(body):
     with pytest.raises(FaultyRequest, match="expected JSON: "):
