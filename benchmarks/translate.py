@@ -24,6 +24,7 @@ import torch
 
 from benchmarks.ctranslate2_model import save
 from model.architectures import ARCHITECTURES
+from model.calibration import calibrate
 from model.decoding_graphs import build_graphs
 from model.onnx_graph import WeightFile
 from model.pairs import first_translations
@@ -79,7 +80,8 @@ def _ways(trained: Trained, data: PairsData, cores: int, folder: Path) -> dict[s
 
 
 def _ours(trained: Trained, data: PairsData, int8: bool, cores: int, folder: Path) -> Translate:
-    description = ARCHITECTURES[trained.recipe.architecture].describe(trained.model, data.source.pad, int8)
+    ranges = calibrate(trained.model, data) if int8 else None
+    description = ARCHITECTURES[trained.recipe.architecture].describe(trained.model, data.source.pad, ranges)
     graphs, files = build_graphs(description, data.spec, data.target, WeightFile("weights.bin"))
     folder.mkdir()
     for name, content in files.items():

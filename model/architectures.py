@@ -1,6 +1,6 @@
 """The one place that knows architectures by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -26,7 +26,7 @@ class Architecture(NamedTuple):
     `build` takes the config, the task's spec and the recipe's seed; `fit` the module and the task's data. `start` takes
     the same, and sets what the module has before it is trained.
     `attention` says of which maps the module's `explain` gives beside the forecast, if of any. `describe`, for what
-    decodes token by token, takes the module, the source's padding id, and whether weights are to be int8.
+    decodes token by token, takes the module, the source's padding id, and for int8 the ranges of its layers' inputs.
     """
 
     task: str
@@ -35,7 +35,7 @@ class Architecture(NamedTuple):
     fit: Callable[[Any, Any], None] | None = None
     start: Callable[[Any, Any], None] | None = None
     attention: Callable[[Any], tuple[AttentionSpec, ...]] = lambda _: ()
-    describe: Callable[[Any, int, bool], Description] | None = None
+    describe: Callable[[Any, int, Mapping[str, float] | None], Description] | None = None
 
 
 def _informer(config: InformerConfig, spec: ForecastSpec, seed: int) -> nn.Module:

@@ -21,6 +21,7 @@ from contract.manifest import FORMAT, Manifest
 from contract.records import encode
 from contract.translation import TranslateSpec
 from model.architectures import ARCHITECTURES
+from model.calibration import calibrate
 from model.card import translation_card
 from model.config import Recipe
 from model.decoding_graphs import build_graphs
@@ -134,7 +135,7 @@ class _Candidate:
         if describe is None:
             raise ExportRefused(f"expected an architecture that has graphs, came {recipe.architecture}")
         self.weights = "int8" if int8 else "fp32"
-        description = describe(model, data.source.pad, int8)
+        description = describe(model, data.source.pad, calibrate(model, data) if int8 else None)
         tolerance = {"tolerance": INT8_TOLERANCE} if int8 else {}
         self.graphs, self.files = build_graphs(description, spec, data.target, WeightFile("weights.bin"), **tolerance)
         with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,7 @@ B batch, S source and T target positions, D d_embed, U d_hidden.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from onnx import TensorProto
@@ -26,9 +26,9 @@ class RecurrentGraphs:
     them, their keys, computed once. What runs over a whole sentence is the GRU operator, whose weights stay fp32.
     """
 
-    def __init__(self, model: Recurrent, pad: int, int8: bool) -> None:
+    def __init__(self, model: Recurrent, pad: int, ranges: Mapping[str, float] | None) -> None:
         self._config, self._pad = model.config, pad
-        self._layers = Layers(int8)
+        self._layers = Layers(None if ranges is None else {})  # a scale for each row
         self._weights = {name: each.detach().numpy() for name, each in model.state_dict().items()}
         self._shared = model.source_embedding is model.target_embedding
         self._kind = model.config.attention

@@ -4,7 +4,7 @@ B batch, S source and T target positions, P target positions before the step, D 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from onnx import TensorProto
@@ -13,7 +13,7 @@ from contract.graphs import Tensor
 from model.decoding_graphs import Values
 from model.onnx_graph import MICROSOFT, GraphBuilder
 from model.onnx_layers import Floats, Layers
-from model.transformer import Transformer
+from model.transformer import Transformer, TransformerConfig
 
 MASKED = -1e9
 """Added to the score of a key that may not be looked at."""
@@ -23,16 +23,16 @@ Attend = Callable[[str, str, str], str]
 
 
 class TransformerGraphs:
-    """A Description (model/decoding_graphs.py) of a trained Transformer.
+    """A Description (model/decoding_graphs.py) of a trained Transformer, int8 with `ranges` of its layers' inputs.
 
     The state is the keys and values of the target so far, the memory those of the source, computed once.
     The embedding is stored times sqrt(D); the norm before a projection
     that is the same matrix is divided by it.
     """
 
-    def __init__(self, model: Transformer, pad: int, int8: bool) -> None:
+    def __init__(self, model: Transformer, pad: int, ranges: Mapping[str, float] | None) -> None:
         self._config, self._pad = model.config, pad
-        self._layers = Layers(int8)
+        self._layers = Layers(None if ranges is None else _by_product(ranges, model.config))
         self._weights = {name: each.detach().numpy() for name, each in model.state_dict().items()}
         self._positions = model.positions.numpy()
         self._shared = model.source_embedding is model.target_embedding
@@ -260,3 +260,14 @@ class TransformerGraphs:
         scale = np.float32(1 / math.sqrt(self._config.d_model) if self._config.tied and name == last else 1)
         weight, bias = (self._weights[f"{name}.{kind}"] * scale for kind in ("weight", "bias"))
         return self._layers.norm(b, x, name, weight, bias)
+
+
+def _by_product(ranges: Mapping[str, float], config: TransformerConfig) -> dict[str, float]:
+    """Ranges of the module's layers as those of the products here: of queries, keys and values together, and tied."""
+    joint = {
+        f"{name.removesuffix('query')}joint": each
+        for name, each in ranges.items()
+        if name.endswith((".attention.query", ".self_attention.query"))
+    }
+    tied = {"target_embedding": ranges["projection"] / math.sqrt(config.d_model)} if config.tied and ranges else {}
+    return {**ranges, **joint, **tied}

@@ -35,7 +35,7 @@ def model(request):
 @pytest.fixture
 def sessions(model, tmp_path):
     spec = TranslateSpec("en", "it", "source.json", "target.json", FOREIGN, WORDS, 64)
-    graphs, files = build_graphs(RecurrentGraphs(model, 0, int8=False), spec, Ids(), WeightFile("weights.bin"))
+    graphs, files = build_graphs(RecurrentGraphs(model, 0, ranges=None), spec, Ids(), WeightFile("weights.bin"))
     spec.check(graphs)
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)

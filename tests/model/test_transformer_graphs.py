@@ -5,6 +5,7 @@ import torch
 
 from contract.decoding import padded, stripped
 from contract.translation import NEXT, TranslateSpec, states
+from model.calibration import input_ranges
 from model.decoding_graphs import build_graphs
 from model.onnx_graph import WeightFile
 from model.transformer import Transformer, TransformerConfig
@@ -39,8 +40,13 @@ class Built:
         self.spec = TranslateSpec("en", "it", *files, source_size or target_size, target_size, 40)
         self.size = source_size or target_size
         self.weights = WeightFile("weights.bin")
+        ranges = (
+            input_ranges(self.model, [(each, [i % target_size for i in each]) for each in self.sources(40, 7)])
+            if int8
+            else None
+        )
         self.graphs, self.files = build_graphs(
-            TransformerGraphs(self.model, Ids.pad, int8), self.spec, Ids, self.weights
+            TransformerGraphs(self.model, Ids.pad, ranges), self.spec, Ids, self.weights
         )
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
@@ -147,6 +153,11 @@ def test_int8_weights_are_near_torch_s(small):
     assert np.corrcoef(came.ravel(), log_probs.ravel())[0, 1] > 0.995
 
 
+def test_inputs_of_int8_weights_have_scales_fixed_beforehand(small):
+    for name, content in small.files.items():
+        assert b"Abs" not in content, name
+
+
 def test_weights_are_stored_once_for_all_graphs(built, small):
     parameters = sum(each.numel() for each in built.model.parameters())
     assert len(built.weights.content) < 4.3 * (parameters + built.model.positions.numel())
@@ -154,6 +165,6 @@ def test_weights_are_stored_once_for_all_graphs(built, small):
 
 def test_the_same_model_gives_the_same_files(built):
     again, files = build_graphs(
-        TransformerGraphs(built.model, Ids.pad, False), built.spec, Ids, WeightFile("weights.bin")
+        TransformerGraphs(built.model, Ids.pad, None), built.spec, Ids, WeightFile("weights.bin")
     )
     assert (again, files) == (built.graphs, built.files)
