@@ -116,6 +116,11 @@ def test_accuracy_is_what_the_bundles_measured():
             assert f"`{name}`: {losses['model']:.3f} nats a character" in table
             assert f"a 5-gram has {losses['5-grams']:.3f}" in table
             continue
+        if manifest.task == "translate":
+            metrics = manifest.metrics
+            figures = f"BLEU {metrics['bleu']:.1f} and chrF {metrics['chrf']:.1f} on {metrics['sentences']:,}"
+            assert f"`{name}`: {figures}" in table
+            continue
         scores = manifest.metrics["scores"]
         for label, key in (
             (f"`{name}`", "model"),
