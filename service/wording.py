@@ -134,7 +134,7 @@ class Wording:
             if kind == "words" and any(map(str.isalpha, run)):
                 first = begins and not parts
                 spelt = self._spelt(run, casing, plain, begins=first)
-                phrases, unspelt = self._phrases(spelt, casing, begins=first)
+                phrases, unspelt = self._phrases(spelt, casing)
                 parts += phrases
                 unknown += unspelt
             else:
@@ -142,12 +142,12 @@ class Wording:
                 unknown += sum(map(str.isalpha, run)) if kind == "unknown" else 0
         return parts, unknown
 
-    def _phrases(self, text: str, casing: Casing, *, begins: bool) -> tuple[list[Phrase | str], int]:
+    def _phrases(self, text: str, casing: Casing) -> tuple[list[Phrase | str], int]:
         """Of a text in signs and case that the model knows, the same."""
         pieces = [_stripped(piece) for piece in self._fitting(text)]
         parts: list[Phrase | str] = []
         unknown = 0
-        given = self._whole([inner for _, inner, _ in pieces], begin=int(begins))
+        given = self._whole([inner for _, inner, _ in pieces])
         for (lead, inner, trail), ids in zip(pieces, self._vocabulary.encode(given), strict=True):
             letters = sum(map(str.isalpha, inner))
             if letters and self._fits(ids):
@@ -161,17 +161,13 @@ class Wording:
         """In signs and case that the model knows."""
         return casing.take(_respelt(text, plain), self._language, self._costs, begins=begins)
 
-    def _whole(self, texts: Sequence[str], begin: int | None = None) -> list[str]:
-        """With a full stop, and a capital where it is known: models are trained on sentences, and make worse of less.
-
-        The first `begin` texts, or all, begin a sentence.
-        """
-        initials = [text[:1].upper() for text in texts[:begin]]
-        known = [cost < math.inf for cost in self._costs(initials)]
+    def _whole(self, texts: Sequence[str]) -> list[str]:
+        """With a full stop, and a capital where it is known: of less, models trained on sentences make worse."""
+        initials = [text[:1].upper() for text in texts]
         whole = []
-        for index, text in enumerate(texts):
-            if index < len(known) and known[index] and len(initials[index]) == 1 and not text[1:2].isupper():
-                text = initials[index] + text[1:]
+        for text, initial, cost in zip(texts, initials, self._costs(initials), strict=True):
+            if cost < math.inf and len(initial) == 1 and not text[1:2].isupper():
+                text = initial + text[1:]
             text = text.rstrip("".join(_CLAUSE_ENDS)) or text
             whole.append(text + "." if text[-1:].isalnum() else text)
         return whole

@@ -121,7 +121,7 @@ def test_the_case_is_told_of_the_whole_and_taken_from_each_phrase(wording):
         ("Hello:", ["Hello."]),
         ("hello!", ["Hello!"]),
         ("eBay", ["eBay."]),
-        ("hello Ł the cat, Ł cat", ["Hello.", "the cat.", "cat."]),
+        ("hello Ł the cat, Ł cat", ["Hello.", "The cat.", "Cat."]),
         ("HELLO TOM", ["Hello Tom."]),
     ],
 )
