@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -207,3 +208,6 @@ def _check_intervals(intervals: Intervals, spec: ForecastSpec) -> None:
     for level, half_widths in intervals.half_widths.items():
         if np.shape(half_widths) != expected:
             raise ValueError(f"expected half widths of shape {expected} at {level}, came {np.shape(half_widths)}")
+    for lower, higher in pairwise(sorted(intervals.half_widths, key=int)):
+        if (np.array(intervals.half_widths[higher]) < np.array(intervals.half_widths[lower])).any():
+            raise ValueError(f"expected half widths at {higher} no smaller than those at {lower}, came some that are")

@@ -125,8 +125,11 @@ def _faulty(request: Request, faults: Sequence[Fault]) -> Response:
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    detail = str(error.detail)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = "No such path; /docs lists those there are."
     # such as Allow of a 405
-    return _answer(request, error.status_code, str(error.detail), headers=error.headers)
+    return _answer(request, error.status_code, detail, headers=error.headers)
 
 
 def _on_bug(request: Request, error: Exception) -> Response:

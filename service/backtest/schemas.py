@@ -23,7 +23,10 @@ class BacktestRequest(Strict):
         description="Of the rows, the latest, that are forecast. Ridge and MASE's scale are fitted on those before",
     )
     stride: int | None = Field(
-        None, ge=1, description="Rows from one origin to the next; by default 1, or what the service's limit makes it"
+        None,
+        ge=1,
+        le=10**9,
+        description="Rows from one origin to the next; by default 1, or what the service's limit makes it",
     )
     fill: Literal["error", "interpolate", "previous", "seasonal"] = Field(
         "error",

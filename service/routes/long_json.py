@@ -1,5 +1,6 @@
 """JSON of many series, read and written slice by slice."""
 
+import codecs
 import re
 import secrets
 from typing import Any
@@ -20,7 +21,8 @@ _BETWEEN = re.compile(rb"\}[ \t\n\r]*(,)[ \t\n\r]*\{")
 
 
 async def read_json(body: bytes) -> Any:
-    """As `from_json` reads it. Raises ValueError."""
+    """As `from_json` reads it, or behind a byte order mark, which RFC 8259 lets a reader skip. Raises ValueError."""
+    body = body.removeprefix(codecs.BOM_UTF8)
     if len(body) > SLICE:
         data = await _read_slices(body)
         if data is not None:

@@ -74,6 +74,10 @@ def test_is_what_the_route_answers(backtest, csv, client):
             "expected one of the models served (daily:1, hourly:1, monthly:1, quarter-hourly:1, weekly:1)",
         ),
         (("daily", "table.csv"), "/rows: expected at least 35 rows, came 30"),
+        (
+            ("daily", "table.csv", "--stride", 2**70, "--json"),
+            "/stride: Input should be less than or equal to 1000000000",
+        ),
         (("daily", "table.csv", "--share", 2, "--fill", "x"), "/share: Input should be less than 1; came 2.0\n/fill: "),
         (
             ("hourly", "table.csv"),

@@ -90,3 +90,16 @@ def test_long_tables_are_thinned_and_no_hour_of_the_day_is_begun_at_more_often(b
     assert faults({**request, "stride": 3}, to=few) == {
         "/stride": "expected at least 4, which gives at most 20 origins, came 3"
     }
+
+
+@pytest.mark.parametrize("stride", [10**9 + 1, 2**63, 2**64, 2**70])
+def test_a_stride_of_more_than_64_bits_is_a_fault(faults, series, stride):
+    message = f"Input should be less than or equal to 1000000000; came {stride}"
+    assert faults({"model": "daily", "series": [series("daily", 60)], "stride": stride}) == {"/stride": message}
+
+
+def test_the_longest_stride_leaves_one_origin(client, series):
+    body = {"model": "daily", "series": [series("daily", 60)], "stride": 10**9}
+    answer = client.post("/backtest", content=json.dumps(body))
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["origins"]["count"], answer.json()["origins"]["stride"]) == (1, 10**9)

@@ -21,7 +21,7 @@ from service.settings import Settings
         (b'{"a":' * 100_000, "expected JSON: recursion limit exceeded"),
         (b'{"model": "\xff\xfe"}', "expected JSON: invalid unicode code point"),
         ("{}".encode("utf-16"), "expected JSON: expected value"),
-        (b"\xef\xbb\xbf{}", "expected JSON: expected value"),
+        (b"\xef\xbb\xbf\xef\xbb\xbf{}", "expected JSON: expected value"),
         (b"\x00", "expected JSON: expected value"),
         (b'{"model": "a\x00b"}', "expected JSON: "),
         (rb'{"series": [{"id": "\ud800", "values": {}}]}', "expected JSON: "),
@@ -36,6 +36,11 @@ def test_what_is_no_json_is_a_fault_of_the_whole(client, content, message):
     faults = client.faults(content)
     assert set(faults) == {""}
     assert faults[""].startswith(message)
+
+
+def test_a_byte_order_mark_is_skipped_as_in_csv(client, body):
+    answer = client.post("/forecast", content=b"\xef\xbb\xbf" + json.dumps(body).encode())
+    assert (answer.status_code, answer.json()) == (200, client.forecast(body))
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "true", "1", '"x"', "[{}]", "NaN"])

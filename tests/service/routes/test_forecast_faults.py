@@ -342,3 +342,9 @@ FIELDS = {f"a{i}": 1 for i in range(100_000)}
 def test_a_hostile_number_of_faults_is_not_searched_to_its_end(client, body):
     """A million faulty series held the service for two minutes once."""
     assert 100 <= len(client.faults(body)) <= 1000
+
+
+@pytest.mark.parametrize("field", ["horizon", "levels", "attention"])
+def test_integers_of_more_than_64_bits_are_faults(client, body, field):
+    wanted = {"horizon": 2**70, "levels": [2**70], "attention": {"layers": [2**70], "heads": [-(2**70)]}}[field]
+    assert all(f"/{field}" in pointer for pointer in client.faults({**body, field: wanted}))

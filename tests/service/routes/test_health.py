@@ -103,6 +103,11 @@ def intervals_of_too_long_a_season(path, edit_manifest, **_):
     edit_manifest(path, lambda manifest: manifest.update(intervals={"season": 28, "half_widths": {}}))
 
 
+def narrower_intervals_at_a_higher_level(path, edit_manifest, **_):
+    half_widths = {"95": [[2.0, 2.0]] * 6 + [[2.0, 0.5]], "80": [[1.0, 1.0]] * 7}
+    edit_manifest(path, lambda manifest: manifest.update(intervals={"season": 7, "half_widths": half_widths}))
+
+
 def no_onnx(path, replace_file, **_):
     replace_file(path, "forecast.onnx", b"\x89PNG no graph")
 
@@ -157,6 +162,7 @@ BROKEN = {
     other_graph: "FaultyManifest: expected a graph forecast such as ",
     other_lengths: "UnusableFile: forecast.onnx: expected a graph of ",
     intervals_of_other_steps: "FaultyManifest: expected half widths of shape (7, 2) at 80, came (6, 2)",
+    narrower_intervals_at_a_higher_level: "FaultyManifest: expected half widths at 95 no smaller than those at 80",
     intervals_of_too_long_a_season: "FaultyManifest: expected a season shorter than seq_len 28, came 28",
     no_onnx: "UnusableFile: forecast.onnx: ONNX Runtime cannot load it: ",
     empty_onnx: "UnusableFile: forecast.onnx: ONNX Runtime cannot load it: ",
