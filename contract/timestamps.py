@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -75,14 +76,14 @@ def parse_timestamps(stamps: Sequence[Any], pointer: str) -> Timestamps:
         return _parse_strings(stamps, pointer)
     if kinds and kinds <= {int, float}:
         return _parse_numbers(stamps, pointer)
-    wrong = [
+    wrong = (
         Fault(f"{pointer}/{row}", f"expected an ISO 8601 string or an epoch number, came {_shown(stamp)}")
         for row, stamp in enumerate(stamps)
         if type(stamp) not in (str, int, float)
-    ]
+    )
     came = "both" if stamps else "none at all"
     mixed = [Fault(pointer, f"expected all strings or all epoch numbers, came {came}")]
-    raise FaultyInput(wrong[:_SHOWN_FAULTS] or mixed)
+    raise FaultyInput(list(islice(wrong, _SHOWN_FAULTS)) or mixed)
 
 
 def on_latest_clock(stamps: Sequence[Any], parsed: Timestamps) -> tuple[Timestamps, int]:

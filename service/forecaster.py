@@ -17,7 +17,7 @@ from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository, choose_bundle
 from service.engine.session import Arrays
 from service.schemas import ForecastRequest, Series, read, shown
-from service.series import CheckedSeries, check_series, has_columns
+from service.series import CheckedSeries, check_series, has_columns, longest
 from service.settings import Settings
 from service.tally import tally
 from service.turns import Turns
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 MOST_FAULTS = 1000
 """After so many no more are looked for: a hostile body could hold millions."""
+LONG = 2000
+"""Rows of a series that is checked in a thread: longer than a turn on the loop lasts."""
 OUTLYING = 4
 """Standard deviations of the training rows from their mean, beyond which a value is counted as outlying."""
 
@@ -159,7 +161,13 @@ class Forecaster:
         for index, data in enumerate(request.series):
             await turns.pause()
             try:
-                checked = check_series(data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share)
+                length = longest(data)
+                if length > self._settings.max_rows:
+                    message = f"expected at most {self._settings.max_rows} rows, came {length}: the last"
+                    message = f"{message} {self.spec.seq_len} are enough, and with fill some more"
+                    raise FaultyInput([Fault(f"/series/{index}", message)])
+                given = data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share
+                checked = await asyncio.to_thread(check_series, *given) if length > LONG else check_series(*given)
                 window = self._window(checked, runs, rows[-1:])
                 rows.append(_Row(checked.id, checked.stamps, window, checked.notes, checked.missing))
                 if not checked.stamps.fits(window.future_times):

@@ -94,6 +94,15 @@ def _values(series: Series, spec: ForecastSpec, least: int, mend: bool) -> NDArr
     return values.T if np.isfinite(values).sum() == values.size - missing else None
 
 
+def longest(data: Any) -> int:
+    """Rows of `data` as it came, of which nothing is checked yet: the length of the longest list."""
+    if not isinstance(data, dict):
+        return 0
+    values = data.get("values")
+    lists = [data.get("timestamps"), *(values.values() if isinstance(values, dict) else ())]
+    return max((len(each) for each in lists if isinstance(each, list)), default=0)
+
+
 def has_columns(values: Any, spec: ForecastSpec) -> bool:
     """Whether `values` has just the columns of the bundle."""
     return isinstance(values, dict) and values.keys() == set(spec.columns)

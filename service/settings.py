@@ -30,6 +30,11 @@ class Settings(BaseSettings):
     max_fill_share: float = Field(
         0.25, ge=0, le=1, description="Largest share of the values that a model sees which `fill` may make up"
     )
+    max_rows: int = Field(
+        100_000,
+        ge=1,
+        description="Most rows of a series to forecast, which needs the last of them alone; not of backtests",
+    )
     max_horizon_factor: int = Field(
         8,
         ge=1,

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from service.schemas import ForecastRequest
+from tests.service.conftest import BUNDLES
 
 DROP = object()
 WIND = "/series/0/values/wind~1gust~0max"
@@ -335,7 +336,7 @@ FIELDS = {f"a{i}": 1 for i in range(100_000)}
         FIELDS,
         {"model": "hourly", "series": [FIELDS]},
         {"model": "hourly", "series": [{"values": FIELDS}]},
-        {"model": "hourly", "series": [{"timestamps": [None] * 200_000, "values": {}}]},
+        {"model": "hourly", "series": [{"timestamps": [None] * 100_000, "values": {}}]},
     ],
     ids=["series", "levels", "fields", "fields of a series", "columns", "timestamps"],
 )
@@ -348,3 +349,27 @@ def test_a_hostile_number_of_faults_is_not_searched_to_its_end(client, body):
 def test_integers_of_more_than_64_bits_are_faults(client, body, field):
     wanted = {"horizon": 2**70, "levels": [2**70], "attention": {"layers": [2**70], "heads": [-(2**70)]}}[field]
     assert all(f"/{field}" in pointer for pointer in client.faults({**body, field: wanted}))
+
+
+@pytest.mark.parametrize("fill", ["error", "previous"])
+def test_more_rows_than_the_service_takes_are_refused_before_they_are_read(serving, body, fill):
+    client = serving(BUNDLES, max_rows=100)
+    rows = len(body["series"][0]["timestamps"])
+    told = {"/series/0": f"expected at most {rows - 1} rows, came {rows}: the last "}
+    short = serving(BUNDLES, max_rows=rows - 1)
+    faults = short.faults({**body, "fill": fill})
+    assert faults.keys() == told.keys()
+    assert faults["/series/0"].startswith(told["/series/0"])
+    serving(BUNDLES, max_rows=rows).forecast({**body, "fill": fill})
+    empty = client.post(
+        "/forecast?model=hourly", content="date,load\n" + ",\n" * 500, headers={"content-type": "text/csv"}
+    )
+    assert empty.status_code == 422
+    assert [fault["pointer"] for fault in empty.json()["errors"]] == ["/rows"]
+
+
+def test_a_long_series_is_checked_as_a_short_one_is(client, body, series):
+    long = series("hourly", 3000)
+    assert client.forecast({**body, "series": [long]})["forecasts"]
+    long["values"]["load"][2500] = None
+    assert client.faults({**body, "series": [long]}).keys() == {"/series/0/values/load/2500"}
