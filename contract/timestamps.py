@@ -28,6 +28,7 @@ _NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 _MONTHS = 12
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_10000 = np.datetime64("10000-01-01", "ms")
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -42,8 +43,10 @@ class Timestamps:
     """How dates were read whose form alone does not tell."""
 
     def fits(self, times: Times) -> bool:
-        """Whether `times` can be written: an epoch number has 64 bits, which in ns end in the year 2262."""
-        per_second = _PER_SECOND[self.epoch] if self.epoch is not None else 0
+        """Whether `times` can be written: epoch numbers of ns end in the year 2262, ISO 8601 of four digits in 9999."""
+        if self.epoch is None:
+            return bool((times[-1:] < _YEAR_10000).all())
+        per_second = _PER_SECOND[self.epoch]
         return all(abs(time) * per_second < 2**63 * 1000 for time in times[-1:].astype(np.int64).tolist())
 
     def write(self, times: Times) -> list[str] | list[int]:

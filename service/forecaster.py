@@ -172,8 +172,11 @@ class Forecaster:
                 rows.append(_Row(checked.id, checked.stamps, window, checked.notes, checked.missing))
                 if not checked.stamps.fits(window.future_times):
                     message = (
-                        f"expected epoch numbers of 64 bits, but in {checked.stamps.epoch} the forecast's are larger"
+                        "expected a forecast that ends before the year 10000, which ISO 8601 has no four digits for"
                     )
+                    if checked.stamps.epoch is not None:
+                        unit = checked.stamps.epoch
+                        message = f"expected epoch numbers of 64 bits, but in {unit} the forecast's are larger"
                     faults.append(Fault(f"/series/{index}", message))
             except FaultyInput as error:
                 faults += error.faults

@@ -191,3 +191,15 @@ def test_an_epoch_that_64_bits_do_not_hold_is_a_fault(client, series):
     assert client.faults(body) == {
         "/series/0": "expected epoch numbers of 64 bits, but in ns the forecast's are larger"
     }
+
+
+@pytest.mark.parametrize("start", ["9999-12-20T00:00:00", "9999-12-31T00:00:00"])
+def test_a_forecast_ends_before_the_year_10000(client, body, start):
+    one = body["series"][0]
+    one.update(start=start, frequency="h")
+    del one["timestamps"]
+    if start < "9999-12-30":
+        assert client.forecast(body)["forecasts"][0]["timestamps"][-1].startswith("9999-12-")
+    else:
+        message = "expected a forecast that ends before the year 10000, which ISO 8601 has no four digits for"
+        assert client.faults(body) == {"/series/0": message}
