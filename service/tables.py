@@ -30,6 +30,7 @@ _BLANK = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+")
 _CELL = re.compile(rb' *+(?:"(?:[^"]++|"")*+"?)?[^,\r\n]*+(,?)')
 _RAGGED = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _LONGEST_HEADER = 4000
+_OTHERS = {";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ def read_table(content: bytes, id_name: str | None, time_name: str | None) -> Ta
         _check_widths(content)
         header = pd.read_csv(io.BytesIO(content), header=None, nrows=1, dtype=object, **how)
         names = ["" if cell != cell else str(cell) for cell in header.iloc[0]]
+        _check_commas(names)
         check_names(names, {"id_column": id_name, "time_column": time_name})
         time_name = time_name or next((name for name in names if name.lower() in TIME_NAMES and name != id_name), None)
         texts = {name: object for name in (id_name, time_name) if name is not None}
@@ -153,6 +155,13 @@ def _check_widths(content: bytes) -> None:
         raise FaultyRequest([Fault("/columns", f"expected at most {MOST_COLUMNS} columns, came more")])
     if _row(content, _skip(content, end), width)[0] > width:
         raise FaultyRequest([Fault("/rows/0", f"expected {width} cells as in the header, came more")])
+
+
+def _check_commas(names: list[str]) -> None:
+    """Raises FaultyRequest if the header is one cell that another separator divides."""
+    for separator, plural in _OTHERS.items():
+        if len(names) == 1 and separator in names[0]:
+            raise FaultyRequest([Fault("", f"expected commas between cells, came {plural}")])
 
 
 def _skip(content: bytes, place: int) -> int:

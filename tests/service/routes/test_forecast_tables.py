@@ -305,3 +305,9 @@ def test_the_weather_is_forecast_as_it_came(client):
     came = answered(client, table.set_axis(["date", "load", "temp", WIND], axis=1))
     last = pd.to_datetime(table["date"].iloc[-1], format="%m/%d/%Y %H:%M")
     assert came[0]["date"] == (last + pd.Timedelta("1h")).isoformat()
+
+
+@pytest.mark.parametrize(("separator", "plural"), [(";", "semicolons"), ("\t", "tabs")])
+def test_another_separator_than_a_comma_is_one_fault(client, frame, separator, plural):
+    table = frame().to_csv(index=False, sep=separator)
+    assert faults(client, table) == {"": f"expected commas between cells, came {plural}"}
