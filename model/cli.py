@@ -35,7 +35,7 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
     evaluate = verbs.add_parser("evaluate", help="errors of a run or bundle beside the baselines")
     evaluate.add_argument("trained", type=Path, help="a run directory, or a bundle's version directory")
-    evaluate.add_argument("--data", type=Path, required=True, help="the data that it was trained on")
+    evaluate.add_argument("--data", type=Path, required=True, help="the data that it was trained on, or other data")
     evaluate.add_argument("--split", choices=("val", "test"), default="test")
     evaluate.add_argument("--json", action="store_true", help="print everything as JSON")
     evaluate.add_argument("--plots", type=Path, metavar="DIR", help="draw forecasts, errors and coverage there, as PNG")
@@ -120,14 +120,21 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from contract.records import encode
-    from model.runs import load_trained
+    from model.runs import load_trained, trained_on
 
     kind, predictor, data = load_trained(arguments.trained, arguments.data)
     evaluation = kind.evaluate(predictor, data, arguments.split)
     if arguments.plots is not None:
         for path in kind.plots(arguments.plots, predictor, data, evaluation):
             print(f"drew {path}", file=sys.stderr)
-    print(json.dumps(encode(evaluation), ensure_ascii=False) if arguments.json else kind.report(evaluation))
+    known = trained_on(arguments.trained)
+    if arguments.json:
+        hashes = {"data_sha256": data.sha256, "trained_on_sha256": known}
+        print(json.dumps({**encode(evaluation), **hashes}, ensure_ascii=False))
+        return
+    if known not in (None, data.sha256):
+        print(f"not the data that it was trained on: expected sha256 {known}, came {data.sha256}")
+    print(kind.report(evaluation))
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """A trained forecaster -> a bundle, refused if ONNX Runtime does not compute what torch does."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -147,13 +148,18 @@ def golden_vectors(graphs: Sequence[Outputs], spec: ForecastSpec, seed: int) -> 
 
 
 def _made_up_histories(times: Times, spec: ForecastSpec, random: np.random.Generator) -> np.ndarray:
-    """(GOLDEN_WINDOWS, seq_len, C) in units: a season's wave, a slow drift and noise, to four decimals."""
+    """(GOLDEN_WINDOWS, seq_len, C) in units: a season's wave, a slow drift and noise, to four digits of its spread."""
     rows = np.arange(len(times))[:, None]
     shape = (GOLDEN_WINDOWS, 1, len(spec.columns))
     wave = np.sin(2 * np.pi * (rows / (spec.step.season or spec.seq_len) + random.uniform(0, 1, shape)))
     noise = random.normal(0, 0.2, (GOLDEN_WINDOWS, len(times), len(spec.columns)))
     drift = np.cumsum(noise, axis=1) / 4
-    return spec.scaler.unscale(0.7 * wave + drift + noise).round(4)
+    histories = spec.scaler.unscale(0.7 * wave + drift + noise)
+    for column, std in enumerate(spec.scaler.std):
+        digits = 4 - math.ceil(math.log10(std))
+        rounded = [round(value, digits) for value in histories[..., column].ravel().tolist()]
+        histories[..., column] = np.reshape(rounded, histories.shape[:-1])
+    return histories
 
 
 def _check(graph: ForecastGraph, forecaster: Forecaster, windows: Windows, spec: ForecastSpec) -> None:

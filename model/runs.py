@@ -1,5 +1,6 @@
 """A run directory: a recipe, what it made of its data, checkpoints and losses."""
 
+import hashlib
 import json
 import math
 from datetime import date
@@ -37,6 +38,7 @@ def train(recipe: Recipe, data_path: Path, run: Path, *, resume: bool) -> None:
     if resume and not (run / LAST).exists():
         raise FaultyRecipe([Fault("", f"nothing to resume: {run} has no checkpoint")])
     if resume and (run / RECIPE).read_text(encoding="utf-8") != recipe.text:
+        _check_file(data_path, run)  # without a recipe, another table gives another one
         raise FaultyRecipe([Fault("", f"cannot resume: {run} was started with another recipe")])
     if not resume and (run / LAST).exists():
         raise FaultyRecipe([Fault("", f"{run} holds a run already: --resume it, or give another --run")])
@@ -93,10 +95,23 @@ def load_trained(path: Path, data_path: Path) -> tuple[TaskKind, Any, Data]:
 
 
 def export_run(run: Path, data_path: Path, bundles: Path) -> Bundle:
-    """Write the next version of a run's bundle. Raises FaultyRecipe, FaultyTable or ExportRefused."""
+    """Write the next version of a run's bundle.
+
+    Raises FaultyRecipe, ExportRefused, or FaultyTable, also if the data is not what the run was trained on.
+    """
     trained = load_run(run)
+    _check_file(data_path, run, "export")
     kind = TASKS[task_of(trained.recipe)]
     return kind.export(trained, kind.load(data_path, trained.recipe, trained.spec, run), bundles)
+
+
+def trained_on(path: Path) -> str | None:
+    """The sha256 of the data of a run or a bundle, where that is known."""
+    if (path / MANIFEST).exists():
+        sha256 = json.loads((path / MANIFEST).read_bytes())["training"].get("data_sha256")
+    else:
+        sha256 = json.loads((path / SPEC).read_text())["data_sha256"]
+    return str(sha256) if sha256 else None
 
 
 def _new_data(recipe: Recipe, data_path: Path, run: Path) -> Data:
@@ -113,12 +128,20 @@ def _new_data(recipe: Recipe, data_path: Path, run: Path) -> Data:
 
 def _resumed_data(recipe: Recipe, data_path: Path, run: Path) -> Data:
     """Raises FaultyTable if the data is not what the run was started with."""
-    spec, saved = _read_spec(recipe, run)
-    data = TASKS[task_of(recipe)].load(data_path, recipe, spec, run)
-    if data.sha256 != saved["data_sha256"]:
-        message = f"cannot resume with other data: expected sha256 {saved['data_sha256']}, came {data.sha256}"
-        raise FaultyTable([Fault("", message)])
-    return data
+    _check_file(data_path, run)
+    spec, _ = _read_spec(recipe, run)
+    return TASKS[task_of(recipe)].load(data_path, recipe, spec, run)
+
+
+def _check_file(data_path: Path, run: Path, verb: str = "resume") -> None:
+    """Raises FaultyTable unless the file is what the run was started with: its card would tell of another."""
+    expected = trained_on(run)
+    try:
+        came = hashlib.sha256(data_path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise FaultyTable([Fault("", f"cannot read {data_path}: {error.strerror}")]) from error
+    if came != expected:
+        raise FaultyTable([Fault("", f"cannot {verb} with other data: expected sha256 {expected}, came {came}")])
 
 
 def _read_spec(recipe: Recipe, run: Path) -> tuple[Any, dict[str, Any]]:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -75,7 +76,37 @@ def test_train_resume_evaluate_export_evaluate(home, run, csv, cli):
 
     status, text, _ = cli("evaluate", bundle.path, "--data", csv, "--json")
     assert status == 0
-    assert json.loads(text) == bundle.manifest.metrics
+    sha256 = hashlib.sha256(csv.read_bytes()).hexdigest()
+    assert json.loads(text) == {**bundle.manifest.metrics, "data_sha256": sha256, "trained_on_sha256": sha256}
+    assert "not the data" not in report
+
+
+def test_another_table_is_evaluated_with_a_word_and_not_exported(home, run, csv, cli, tmp_path):
+    other = tmp_path / csv.name
+    other.write_bytes(csv.read_bytes().replace(b"2018-", b"2019-"))
+    trained_on, came = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (csv, other))
+
+    status, report, _ = cli("evaluate", run, "--data", other)
+    assert status == 0
+    told, *figures = report.splitlines()
+    assert told == f"not the data that it was trained on: expected sha256 {trained_on}, came {came}"
+    assert figures[0].startswith("75 windows")
+    _, text, _ = cli("evaluate", run, "--data", other, "--json")
+    assert (json.loads(text)["data_sha256"], json.loads(text)["trained_on_sha256"]) == (came, trained_on)
+
+    status, _, err = cli("export", run, "--data", other, "--bundles", tmp_path / "bundles")
+    assert status == 1
+    assert f"cannot export with other data: expected sha256 {trained_on}, came {came}" in err
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_resuming_without_a_recipe_says_that_the_table_is_another(csv, cli, tmp_path):
+    run, other = tmp_path / "run", tmp_path / "of-another-name.csv"
+    other.write_bytes(csv.read_bytes().replace(b"2018-", b"2019-"))
+    assert cli("train", "--data", csv, "--run", run)[0] == 0
+    status, _, err = cli("train", "--data", other, "--run", run, "--resume")
+    assert status == 1
+    assert "cannot resume with other data: expected sha256 " in err
 
 
 def test_a_run_has_a_place_of_its_own(home, csv, cli, monkeypatch):

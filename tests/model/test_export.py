@@ -1,5 +1,6 @@
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from contract.bundle import GOLDEN, bundle_versions, read_bundle
 from contract.errors import ExportRefused
 from contract.forecast_window import forecast_window
 from contract.records import encode
+from contract.scaler import Scaler
 from model import export
 from model.evaluate import evaluate
 from model.forecasting import load_data
@@ -96,6 +98,17 @@ def test_the_golden_vectors_replay(bundle, content):
     deviations = bundle.manifest.forecast.scaler.scale(golden["history"])
     assert 0.2 < deviations.std() < 2
     assert np.abs(deviations).max() < 5
+
+
+@pytest.mark.parametrize(("mean", "std"), [(3e-4, 7e-6), (0, 1e-300), (2, 3), (1e9, 1e6)])
+def test_the_golden_vectors_vary_whatever_the_scale(make_spec, make_table, mean, std):
+    spec = make_spec(make_table(200, columns=("a",)))
+    spec = replace(spec, scaler=Scaler(("a",), (mean,), (std,)))
+    times = spec.step.following(np.array([export.GOLDEN_START]), spec.seq_len)
+    histories = export._made_up_histories(times, spec, np.random.default_rng(0))
+    assert len(np.unique(histories)) > histories.size * 0.9
+    digits = {len(repr(value).partition("e")[0].replace(".", "").strip("-0")) for value in histories.ravel().tolist()}
+    assert max(digits) <= 8
 
 
 def test_the_golden_vectors_are_made_up_and_the_seed_s(run, content):
