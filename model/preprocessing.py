@@ -44,7 +44,7 @@ def read_table(path: Path, config: DataConfig) -> Table:
     except OSError as error:
         raise FaultyTable([Fault("", f"cannot read {path}: {error.strerror}")]) from error
     try:
-        frame = pd.read_csv(path, low_memory=False)  # whole columns, so that each has one type
+        frame = pd.read_csv(path, low_memory=False, skipinitialspace=True)  # whole columns, so that each has one type
     except ValueError as error:
         raise FaultyTable([Fault("", f"expected a CSV with a header: {error}")]) from error
     time_column = config.time_column or _find_time_column(frame)

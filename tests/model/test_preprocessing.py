@@ -185,3 +185,11 @@ def test_refuses_what_is_hardly_a_table(tmp_path, content, expected):
 def test_says_which_file_cannot_be_read(tmp_path):
     ((_, message),) = faults(tmp_path / "none.csv")
     assert message == f"cannot read {tmp_path / 'none.csv'}: No such file or directory"
+
+
+def test_spaces_behind_commas_are_no_part_of_names(tmp_path):
+    """As the service reads them: the same file trains and is served."""
+    rows = "".join(f"2026-01-01T{hour:02}:00:00, {hour}.5, {hour}\n" for hour in range(24))
+    path = tmp_path / "spaced.csv"
+    path.write_text(f"timestamp, a kW, b\n{rows}")
+    assert read_table(path, DataConfig()).columns == ("a kW", "b")

@@ -64,7 +64,7 @@ def test_what_is_not_served_is_404(client, name, what):
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v2/x"), ("GET", "/v2/models"), ("GET", "/v2/models/a/b/c")])
 def test_no_such_path_is_404(client, method, path):
-    assert error(client.request(method, path), 404) == "Not Found"
+    assert error(client.request(method, path), 404) == "No such path; /docs lists those there are."
 
 
 @pytest.mark.parametrize(
