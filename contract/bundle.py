@@ -106,6 +106,11 @@ def write_bundle(root: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
     return Bundle(path, manifest)
 
 
+def next_version(root: Path, name: str) -> int:
+    """One above the newest version of `name` under `root`, or 1."""
+    return max(bundle_versions(root).get(name, []), default=0) + 1
+
+
 def bundle_versions(root: Path) -> dict[str, list[int]]:
     """The versions of each name under `root`, newest first; anything else there is passed over."""
     found: dict[str, list[int]] = {}

@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from contract.attention import AttentionSpec
-from contract.bundle import CARD, GOLDEN, Bundle, bundle_versions, write_bundle
+from contract.bundle import CARD, GOLDEN, Bundle, next_version, write_bundle
 from contract.errors import ExportRefused
 from contract.forecast_window import forecast_window
 from contract.frequency import Times
@@ -25,6 +24,7 @@ from model.config import Recipe
 from model.evaluate import Forecaster, Outputs, calibrate, evaluate
 from model.forecasting import AttentionGraph, ForecastData, ForecastGraph
 from model.onnx_trace import trace
+from model.provenance import provenance
 from model.windows import Windows
 
 TOLERANCE = 1e-4  # of a column's standard deviation, and of attention weights
@@ -61,11 +61,10 @@ def export_forecast(
         _check_attention(explained, golden[-1], forecaster, data.units["test"], spec, attention)
     intervals = calibrate(forecaster, data, spec)
     evaluation = evaluate(forecaster, data, spec, intervals=intervals)
-    latest = max(bundle_versions(bundles).get(recipe.name, []), default=0)
     manifest = Manifest(
         format=FORMAT,
         name=recipe.name,
-        version=latest + 1,
+        version=next_version(bundles, recipe.name),
         task="forecast",
         graphs={name: spec.graph(f"{name}.onnx", attention if name == "attention" else ()) for name in contents},
         files={},
@@ -78,9 +77,7 @@ def export_forecast(
             "seen_from": str(data.times["train"][0].astype("M8[s]")),
             "seen_to": str(data.times["val"][-1].astype("M8[s]")),
             **({"mended": list(data.notes)} if data.notes else {}),
-            "recipe": recipe.text,
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-            "versions": {name: version(name) for name in ("seqcast", "torch", "onnx", "onnxruntime")},
+            **provenance(recipe, model),
         },
     )
     files = {

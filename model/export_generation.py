@@ -5,7 +5,6 @@ B words, T characters of a word with the end sign in front, V characters with th
 
 import io
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from contract.bundle import CARD, GOLDEN, Bundle, bundle_versions, write_bundle
+from contract.bundle import CARD, GOLDEN, Bundle, next_version, write_bundle
 from contract.decoding import padded
 from contract.errors import ExportRefused
 from contract.generation import END, GenerateSpec, State
@@ -28,6 +27,7 @@ from model.config import Recipe
 from model.evaluate_generation import evaluate_generation
 from model.generation import CharacterModel, WordsData
 from model.onnx_trace import trace
+from model.provenance import provenance
 
 TOLERANCE = 1e-4
 """Of log probabilities."""
@@ -53,11 +53,10 @@ def export_generation(
     exported = OnnxWordModel(contents["score"], contents["step"])
     _check(TorchWordModel(model), exported, data)
     metrics = {split: evaluate_generation(exported, data, split) for split in ("val", "test")}
-    latest = max(bundle_versions(bundles).get(recipe.name, []), default=0)
     manifest = Manifest(
         format=FORMAT,
         name=recipe.name,
-        version=latest + 1,
+        version=next_version(bundles, recipe.name),
         task="generate",
         graphs=exported.graphs(spec),
         files={},
@@ -65,9 +64,7 @@ def export_generation(
         metrics={split: encode(each) for split, each in metrics.items()},
         training={
             **training,
-            "recipe": recipe.text,
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-            "versions": {name: version(name) for name in ("seqcast", "torch", "onnx", "onnxruntime")},
+            **provenance(recipe, model),
         },
     )
     files = {

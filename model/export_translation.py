@@ -3,7 +3,6 @@
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import sacrebleu
 from numpy.typing import NDArray
 from torch import nn
 
-from contract.bundle import CARD, GOLDEN, Bundle, bundle_versions, write_bundle
+from contract.bundle import CARD, GOLDEN, Bundle, next_version, write_bundle
 from contract.decoding import padded, stripped
 from contract.errors import ExportRefused
 from contract.graphs import NEXT, Graph
@@ -28,6 +27,7 @@ from model.decoding_graphs import build_graphs
 from model.evaluate_translation import TranslationEvaluation, Translator, evaluate_translation
 from model.onnx_graph import WeightFile
 from model.pairs import first_translations
+from model.provenance import provenance
 from model.translation import PairsData, greedy_ids
 
 CHECKED = 200
@@ -99,12 +99,11 @@ def _write(
     bundles: Path,
     evaluation: TranslationEvaluation | None,
 ) -> Bundle:
-    latest = max(bundle_versions(bundles).get(recipe.name, []), default=0)
     figures = {} if evaluation is None else encode(evaluation)
     manifest = Manifest(
         format=FORMAT,
         name=recipe.name,
-        version=latest + 1,
+        version=next_version(bundles, recipe.name),
         task="translate",
         graphs=chosen.graphs,
         files={},
@@ -113,9 +112,7 @@ def _write(
         training={
             **training,
             "weights": chosen.weights,
-            "recipe": recipe.text,
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-            "versions": {name: version(name) for name in ("seqcast", "torch", "onnx", "onnxruntime")},
+            **provenance(recipe, model),
         },
     )
     files = {

@@ -12,6 +12,8 @@ Floats = NDArray[np.float32]
 
 EPSILON = 1e-5
 """Of torch's LayerNorm."""
+MASKED = -1e9
+"""In place of the score of a position that may not be looked at."""
 WEIGHT_BITS = 63
 """Largest int8 weight. A processor without VNNI adds two products of 8 bits in 16, which more would overflow:
 answers would then differ from machine to machine."""

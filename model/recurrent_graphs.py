@@ -12,11 +12,8 @@ from onnx import TensorProto
 from contract.graphs import Tensor
 from model.decoding_graphs import Values
 from model.onnx_graph import GraphBuilder
-from model.onnx_layers import Floats, Layers
+from model.onnx_layers import MASKED, Floats, Layers
 from model.recurrent import Recurrent
-
-MASKED = -1e9
-"""In place of the score of a position that may not be looked at."""
 
 
 class RecurrentGraphs:

@@ -12,11 +12,8 @@ from onnx import TensorProto
 from contract.graphs import Tensor
 from model.decoding_graphs import Values
 from model.onnx_graph import MICROSOFT, GraphBuilder
-from model.onnx_layers import Floats, Layers
+from model.onnx_layers import MASKED, Floats, Layers
 from model.transformer import Transformer, TransformerConfig
-
-MASKED = -1e9
-"""Added to the score of a key that may not be looked at."""
 
 Attend = Callable[[str, str, str], str]
 """Queries, keys and values (N, D) -> context (N, D)."""

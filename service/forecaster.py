@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
+from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady
 from contract.forecast_window import ForecastWindow, forecast_window
 from contract.timestamps import Timestamps
 from service.attention import WantedMaps, choose_maps, tell_maps
@@ -16,6 +16,7 @@ from service.backtest.schemas import BacktestRequest
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository, choose_bundle
 from service.engine.session import Arrays
+from service.faults import MOST_FAULTS, faults_of
 from service.schemas import ForecastRequest, Series, read, shown
 from service.series import CheckedSeries, check_series, has_columns, longest
 from service.settings import Settings
@@ -24,8 +25,6 @@ from service.turns import Turns
 
 T = TypeVar("T")
 
-MOST_FAULTS = 1000
-"""After so many no more are looked for: a hostile body could hold millions."""
 LONG = 2000
 """Rows of a series that is checked in a thread: longer than a turn on the loop lasts."""
 OUTLYING = 4
@@ -77,15 +76,7 @@ class Forecasters:
 
     async def faults(self, request: ForecastRequest) -> list[Fault]:
         """What is wrong with the content of a request, as far as its model can be told."""
-        try:
-            await self.choose(request).prepare(request)
-        except FaultyInput as error:
-            return list(error.faults)
-        except UnknownModel as error:
-            return [Fault("/model", str(error))]
-        except NotReady:
-            pass
-        return []
+        return await faults_of(lambda: self.choose(request).prepare(request))
 
 
 class Forecaster:

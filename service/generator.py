@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
+from contract.errors import Fault, FaultyRequest, NotReady
 from contract.generation import GenerateSpec, State, log_likelihoods
 from contract.sampling import Drawn, Sampling, draw_words
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle, Repository, choose_bundle
 from service.engine.session import Session
+from service.faults import MOST_FAULTS, faults_of
 from service.schemas import GenerateRequest, shown
 from service.settings import Settings
 from service.tally import tally
@@ -23,7 +24,6 @@ DRAWN = 32
 """Words of one job: a few milliseconds, so that others do not wait long behind a large request."""
 SCORED = 512
 """Characters of one job, padding included."""
-MOST_FAULTS = 1000
 _DIGITS = 6
 
 Pause = Callable[[], Awaitable[None]]
@@ -60,15 +60,7 @@ class Generators:
 
     async def faults(self, request: GenerateRequest) -> list[Fault]:
         """What is wrong with the content of a request, as far as its model can be told."""
-        try:
-            await self.choose(request).check(request)
-        except FaultyInput as error:
-            return list(error.faults)
-        except UnknownModel as error:
-            return [Fault("/model", str(error))]
-        except NotReady:
-            pass
-        return []
+        return await faults_of(lambda: self.choose(request).check(request))
 
 
 class Generator:

@@ -15,6 +15,7 @@ from contract.translation import TranslateSpec
 from service.decoder import Decoder
 from service.engine.batching import RowPool
 from service.engine.repository import LoadedBundle
+from service.faults import faults_of
 from service.schemas import TranslateRequest, shown
 from service.sentences import sentences
 from service.settings import Settings
@@ -84,17 +85,13 @@ class Translators:
     async def faults(self, request: TranslateRequest) -> list[Fault]:
         """What is wrong with the content of a request, as far as its model can be told."""
         faults = _text_faults(request, self._settings)
-        try:
+
+        async def check() -> None:
             translator = self.choose(request)
             if not faults:
                 await translator.prepare(request)
-        except FaultyRequest as error:
-            faults += error.faults
-        except UnknownModel as error:
-            faults.append(Fault("/model", str(error)))
-        except NotReady:
-            pass
-        return faults
+
+        return faults + await faults_of(check)
 
     async def translate(self, request: TranslateRequest, pool: RowPool) -> Translation:
         """Raises as `choose` does, and FaultyRequest with every fault."""

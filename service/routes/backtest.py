@@ -6,10 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from contract.errors import Fault, FaultyInput, NotReady, UnknownModel
+from contract.errors import Fault
 from service.backtest.backtester import Backtester
 from service.backtest.report import backtest_table
 from service.backtest.schemas import BacktestRequest, BacktestResponse
+from service.faults import faults_of
 from service.openapi import documented_body, problems
 from service.routes.body import json_response, parse, read_body, while_connected
 from service.routes.media import CSV, JSON, answer_type, body_type
@@ -51,15 +52,7 @@ async def backtest(request: Request) -> Response:
     limit = state.settings.max_body_bytes
 
     async def examine(wanted: BacktestRequest) -> list[Fault]:
-        try:
-            await _backtester(wanted, state).prepare(wanted)
-        except FaultyInput as error:
-            return list(error.faults)
-        except UnknownModel as error:
-            return [Fault("/model", str(error))]
-        except NotReady:
-            pass
-        return []
+        return await faults_of(lambda: _backtester(wanted, state).prepare(wanted))
 
     pause = while_connected(request)
     if kind in TABLES:
