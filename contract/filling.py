@@ -36,7 +36,7 @@ class Filled:
     stamps: Timestamps  # (seq_len,)
     values: Floats  # (seq_len, C), finite
     notes: tuple[str, ...]
-    missing: int  # how many of the values were
+    filled: NDArray[np.bool]  # (seq_len, C): which of the values were made up
 
 
 def fill(
@@ -57,11 +57,12 @@ def fill(
         raise FaultyInput([Fault(f"{pointer}/values", message)])
     times = grid.times(seen)
     even = _laid_out(seen, steps, values)
-    missing = np.isnan(even).sum(axis=0).tolist()
+    filled = np.isnan(even)
+    missing = filled.sum(axis=0).tolist()
     told: dict[int, str] = {}
     faults: list[Fault] = []
     for given, columns in _alike(values):
-        places = np.flatnonzero(np.isnan(even[:, columns[0]]))
+        places = np.flatnonzero(filled[:, columns[0]])
         if len(places) == spec.seq_len:
             message = f"expected a value in the latest {spec.seq_len} rows, came none"
             faults += [Fault(f"{pointer}/values/{escape(spec.columns[column])}", message) for column in columns]
@@ -79,7 +80,7 @@ def fill(
     if faults:
         raise FaultyInput(faults)
     notes += [told[column] for column in sorted(told)]
-    return Filled(Timestamps(times, stamps.zone, stamps.epoch), even, tuple(notes), sum(missing))
+    return Filled(Timestamps(times, stamps.zone, stamps.epoch), even, tuple(notes), filled)
 
 
 @dataclass(frozen=True, slots=True)

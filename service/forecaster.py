@@ -39,7 +39,7 @@ class _Row:
     stamps: Timestamps
     window: ForecastWindow
     warnings: tuple[str, ...]
-    missing: int
+    filled: NDArray[np.bool] | None
 
 
 class Forecasters:
@@ -104,7 +104,8 @@ class Forecaster:
         horizon = request.horizon or self.spec.pred_len
         inputs = await _apart(len(rows), _inputs, rows)
         noted = tally()
-        noted.values, noted.missing = inputs["history"].size, sum(row.missing for row in rows)
+        noted.values = inputs["history"].size
+        noted.missing = sum(int(row.filled.sum()) for row in rows if row.filled is not None)
         noted.outlying = await _apart(len(rows), self._outlying, inputs["history"])
         wanted = choose_maps(request.attention, self.manifest.attention)
         forecast, maps = await self._roll(inputs["history"], inputs["calendar"], wanted, pool)
@@ -129,6 +130,8 @@ class Forecaster:
                 },
                 "warnings": [*row.warnings, *rolled],
             }
+            if request.history:
+                told["history"] = self._seen(row)
             if wanted:
                 told["attention"] = await tell_maps(wanted, maps, index, self._all_stamps(row))
             forecasts.append(told)
@@ -160,7 +163,7 @@ class Forecaster:
                 given = data, self.spec, f"/series/{index}", request.fill, self._settings.max_fill_share
                 checked = await asyncio.to_thread(check_series, *given) if length > LONG else check_series(*given)
                 window = self._window(checked, runs, rows[-1:])
-                rows.append(_Row(checked.id, checked.stamps, window, checked.notes, checked.missing))
+                rows.append(_Row(checked.id, checked.stamps, window, checked.notes, checked.filled))
                 if not checked.stamps.fits(window.future_times):
                     message = (
                         "expected a forecast that ends before the year 10000, which ISO 8601 has no four digits for"
@@ -244,6 +247,16 @@ class Forecaster:
         """Of the history that the model sees, and of its first forecast: (seq_len + pred_len,)."""
         future = row.window.future_times[: self.spec.pred_len]
         return row.stamps.write(np.concatenate([row.stamps.times[-self.spec.seq_len :], future]))
+
+    def _seen(self, row: _Row) -> dict[str, Any]:
+        """The history as the model saw it, as SeenHistory describes it."""
+        columns = self.spec.columns
+        filled = {} if row.filled is None else zip(columns, map(np.flatnonzero, row.filled.T), strict=True)
+        return {
+            "timestamps": row.stamps.write(row.stamps.times[-self.spec.seq_len :]),
+            "values": dict(zip(columns, row.window.history.T.tolist(), strict=True)),
+            "filled": {name: places.tolist() for name, places in filled if len(places)},
+        }
 
     def _half_widths(
         self, levels: Sequence[int], histories: NDArray[np.float64], horizon: int

@@ -82,6 +82,7 @@ class ForecastRequest(Strict):
         "and say so in `warnings`",
     )
     levels: list[int] = Field([], max_length=99, description="Intervals wanted, in percent", examples=[[80, 95]])
+    history: bool = Field(False, description="Whether the rows that the model saw, mended by `fill`, are wanted too")
     attention: Annotated[Any, WithJsonSchema(_ATTENTION)] = Field(
         False,
         description="Attention maps wanted, of models that have them: all, or a selection. Of a horizon beyond the "
@@ -141,6 +142,14 @@ class AttentionMaps(BaseModel):
     heads: list[AttentionHead]
 
 
+class SeenHistory(BaseModel):
+    """The latest rows of a series, as many as the model looks back on, in order and without gaps."""
+
+    timestamps: Stamps
+    values: dict[str, list[float]]
+    filled: dict[str, list[int]] = Field(description="Rows, from 0, of values that `fill` made up, by column")
+
+
 class Forecast(BaseModel):
     """The rows that follow one series, in its units and its form of timestamp."""
 
@@ -149,6 +158,7 @@ class Forecast(BaseModel):
     values: dict[str, list[float]]
     intervals: dict[str, dict[str, Interval]] = Field(description="By level, then by column")
     warnings: list[str]
+    history: SeenHistory | None = Field(None, description="Where asked for")
     attention: list[AttentionMaps] = Field([], description="Where asked for; by kind and layer")
 
 

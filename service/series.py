@@ -27,7 +27,7 @@ class CheckedSeries:
     stamps: Timestamps
     values: NDArray[np.float64]  # (L, C), in units, columns in the bundle's order
     notes: tuple[str, ...] = ()  # what was mended, and how dates were read
-    missing: int = 0  # how many of the values were made up
+    filled: NDArray[np.bool] | None = None  # (L, C): which of the values were made up; None if none was
 
 
 def check_series(
@@ -44,7 +44,7 @@ def check_series(
     if not uneven and len(given.values) >= spec.seq_len and np.isfinite(given.values).all():
         return given
     filled = fill(given.stamps, given.values, spec, method, max_share, pointer)
-    return CheckedSeries(given.id, filled.stamps, filled.values, (*given.notes, *filled.notes), filled.missing)
+    return CheckedSeries(given.id, filled.stamps, filled.values, (*given.notes, *filled.notes), filled.filled)
 
 
 def check_rows(data: Any, spec: ForecastSpec, pointer: str, least: int, *, mend: bool = False) -> CheckedSeries:

@@ -77,7 +77,6 @@ class _Wish:
         return answer
 
     def _untold(self, wanted: ForecastRequest) -> list[Fault]:
-        if self.kind == JSON or wanted.attention is False:
-            return []
-        message = f"expected false with an answer in {self.kind}, which has no place for maps: accept {JSON}"
-        return [Fault("/attention", f"{message}; came {shown(wanted.attention)}")]
+        asked = {"history": wanted.history, "attention": wanted.attention} if self.kind != JSON else {}
+        message = f"expected false with an answer in {self.kind}, which has no place for it: accept {JSON}; came"
+        return [Fault(f"/{name}", f"{message} {shown(value)}") for name, value in asked.items() if value is not False]

@@ -60,13 +60,14 @@ class Query:
 
 
 FORECAST = Query(
-    {"model": str, "horizon": integer, "fill": str, "levels": integers, "attention": json},
+    {"model": str, "horizon": integer, "fill": str, "levels": integers, "history": boolean, "attention": json},
     ("id_column", "time_column"),
     {
         "model": "Of a table in CSV or Arrow, as the other parameters: name, or name:version",
         "horizon": "Steps to forecast",
         "fill": "What to do with missing, duplicate and unsorted rows: error, interpolate, previous or seasonal",
         "levels": "Intervals wanted, in percent, such as 80,95",
+        "history": "Whether the rows that the model saw are wanted too; for an answer in JSON",
         "attention": "Attention maps wanted, as in a JSON request; for an answer in JSON",
         "id_column": "Column whose rows of one value are one series",
         "time_column": "Column of timestamps; by default one of that name, or the first without a number",

@@ -208,9 +208,7 @@ def test_no_more_weights_than_the_setting_allows(serving, bundles, series):
 
 def test_a_table_has_no_place_for_maps(client, series, body):
     csv = client.post("/forecast", content=json.dumps({**body, "attention": True}), headers={"accept": "text/csv"})
-    message = (
-        "expected false with an answer in text/csv, which has no place for maps: accept application/json; came True"
-    )
+    message = "expected false with an answer in text/csv, which has no place for it: accept application/json; came True"
     assert csv.json()["errors"] == [{"pointer": "/attention", "message": message}]
     spoilt = {**body, "attention": {}, "levels": [1]}
     csv = client.post("/forecast", content=json.dumps(spoilt), headers={"accept": "text/csv"})
