@@ -16,7 +16,7 @@ from service.keys import Keys
 from service.metrics import Metrics
 from service.openapi import add_components
 from service.routes import backtest, forecast, generate, health, inference, models, translate, v2
-from service.routes.guard import guard
+from service.routes.guard import OPEN, guard
 from service.settings import Settings
 from service.state import State
 from service.watch import Watch
@@ -54,5 +54,5 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(routes.router)
     app.add_middleware(Watch, metrics=metrics)
     add_error_handlers(app)
-    add_components(app)
+    add_components(app, None if keys is None else OPEN)
     return app

@@ -1,6 +1,6 @@
 """What FastAPI cannot see by itself: bodies that are parsed by hand, and problems."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.backtest.schemas import BacktestRequest
+from service.errors import INFERENCE, LIBRETRANSLATE
 from service.inference.schemas import InferenceProblem, InferInput, InferRequest, RequestedOutput
 from service.schemas import (
     AttentionSelection,
@@ -20,6 +21,10 @@ from service.schemas import (
 )
 
 _REF = "#/components/schemas/{model}"
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 _BODIES: tuple[type[BaseModel], ...] = (
     InferRequest,
     InferInput,
@@ -47,8 +52,11 @@ def problems(*statuses: int, schema: type[BaseModel] = Problem) -> dict[int | st
     return {status: {"content": content, "description": "Problem"} for status in statuses}
 
 
-def add_components(app: FastAPI) -> None:
-    """Put the schemas that the routes refer to into the document."""
+def add_components(app: FastAPI, unguarded: Collection[str] | None) -> None:
+    """Put the schemas that the routes refer to into the document.
+
+    Where API keys are asked for, but at the paths that are `unguarded`, so are the ways to bring one.
+    """
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -56,6 +64,21 @@ def add_components(app: FastAPI) -> None:
         schemas: tuple[type[BaseModel], ...] = (*_BODIES, Problem, LibreTranslateProblem, InferenceProblem)
         _, definitions = models_json_schema([(schema, "validation") for schema in schemas], ref_template=_REF)
         document["components"]["schemas"] |= definitions["$defs"]
+        if unguarded is not None:
+            document["components"]["securitySchemes"] = _KEYS
+            for path in document["paths"].keys() - set(unguarded):
+                _guard(document["paths"][path], path)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _guard(operations: dict[str, Any], path: str) -> None:
+    schema: type[BaseModel] = InferenceProblem if path.startswith(INFERENCE) else Problem
+    schema = LibreTranslateProblem if path in LIBRETRANSLATE else schema
+    ways: list[dict[str, list[str]]] = [{name: []} for name in _KEYS]
+    if path in LIBRETRANSLATE:
+        ways.append({})  # or in its body
+    for operation in operations.values():
+        operation["security"] = ways
+        operation["responses"] |= {str(status): each for status, each in problems(401, 403, schema=schema).items()}

@@ -12,6 +12,10 @@ Parameters = dict[str, Any]
 _SHAPE = Annotated[list[int], Field(max_length=16)]
 
 
+def _listed(schema: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{schema}"}, "maxItems": MOST_TENSORS}
+
+
 class RequestedOutput(Strict):
     """An output wanted."""
 
@@ -40,13 +44,12 @@ class InferRequest(Strict):
     parameters: Parameters = Field(
         default_factory=dict, description="binary_data_output: outputs as bytes unless they say otherwise"
     )
-    inputs: Annotated[
-        list[Any], WithJsonSchema({"type": "array", "items": {"$ref": "#/components/schemas/InferInput"}})
-    ] = Field(min_length=1, max_length=MOST_TENSORS)
-    outputs: Annotated[
-        list[Any] | None,
-        WithJsonSchema({"type": "array", "items": {"$ref": "#/components/schemas/RequestedOutput"}}),
-    ] = Field(None, max_length=MOST_TENSORS, description="By default all")
+    inputs: Annotated[list[Any], WithJsonSchema({**_listed("InferInput"), "minItems": 1})] = Field(
+        min_length=1, max_length=MOST_TENSORS
+    )
+    outputs: Annotated[list[Any] | None, WithJsonSchema(_listed("RequestedOutput"))] = Field(
+        None, max_length=MOST_TENSORS, description="By default all"
+    )
 
 
 class InferenceProblem(BaseModel):

@@ -29,6 +29,7 @@ _UNSUPPORTED = {
 }
 """Of Triton's extensions."""
 _ERRORS = problems(400, 404, schema=InferenceProblem)
+_CHANGED = problems(400, 404, 413, schema=InferenceProblem)
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
@@ -128,7 +129,7 @@ async def index(request: Request) -> list[dict[str, Any]]:
     return told
 
 
-@router.post("/repository/models/{name}/load", responses=problems(400, 404, 413, schema=InferenceProblem))
+@router.post("/repository/models/{name}/load", response_class=Response, responses=_CHANGED)
 async def load(request: Request, name: str) -> Response:
     """Look into the bundle's folder again and serve its newest sound version; requests that run end with the old one.
 
@@ -142,7 +143,7 @@ async def load(request: Request, name: str) -> Response:
     return Response()
 
 
-@router.post("/repository/models/{name}/unload", responses=problems(400, 404, 413, schema=InferenceProblem))
+@router.post("/repository/models/{name}/unload", response_class=Response, responses=_CHANGED)
 async def unload(request: Request, name: str) -> Response:
     """Serve the bundle no more; requests that run end with it. No bundle depends on another."""
     await _fields(request)

@@ -39,6 +39,21 @@ def test_the_documentation_is_open(guarded):
     assert guarded.get("/docs").status_code == guarded.get("/openapi.json").status_code == 200
 
 
+def test_the_documentation_says_what_asks_for_a_key(guarded, client):
+    document = guarded.get("/openapi.json").json()
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "header"}
+    forms = {"/forecast": "Problem", "/translate": "LibreTranslateProblem", "/v2": "InferenceProblem"}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert ("security" in operation) is ({"401", "403"} <= operation["responses"].keys()) is (path not in OPEN)
+    for path, form in forms.items():
+        (operation,) = document["paths"][path].values()
+        (content,) = operation["responses"]["401"]["content"].values()
+        assert content["schema"]["$ref"].rpartition("/")[2] == form
+        assert ({} in operation["security"]) is (path == "/translate")
+    assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_a_key_opens(guarded, key, body, scheme):
     for headers in ({"Authorization": f"{scheme} {key}"}, {"X-API-Key": key}):
