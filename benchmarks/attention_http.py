@@ -36,7 +36,7 @@ def main() -> None:
 
     repository = Repository(arguments.bundles, "cpu")
     repository.load()
-    loaded = repository.get(arguments.model)
+    loaded = repository.served.get(arguments.model)
     body = sample_request(loaded)
     plain = [request_bytes("/forecast", json.dumps(body).encode())]
     asking = [request_bytes("/forecast", json.dumps({**body, "attention": True}).encode())]

@@ -39,7 +39,7 @@ def main() -> None:
 
     repository = Repository(arguments.bundles, "cpu")
     repository.load()
-    loaded = repository.get(arguments.model)
+    loaded = repository.served.get(arguments.model)
     bodies = _bodies(loaded, arguments.data)
     requests = [request_bytes("/forecast", json.dumps(body).encode()) for body in bodies]
     cores = usable_cpus()

@@ -41,7 +41,7 @@ def main() -> None:
 
     repository = Repository(arguments.bundles, "cpu")
     repository.load()
-    loaded = repository.get(arguments.model)
+    loaded = repository.served.get(arguments.model)
     cores, texts = usable_cpus(), _texts(arguments.sentences)
     with served(arguments.bundles) as service:
         ways = _ways(loaded, service, texts, cores)
@@ -86,7 +86,7 @@ def _decode(
     loaded: LoadedBundle, texts: list[str], cores: int, *, alone: bool = False
 ) -> Callable[[], list[list[int]]]:
     """The decoder on all sentences at once, or `alone`, as many callers as there are cores with one at a time."""
-    vocabularies: tuple[Vocabulary, Vocabulary] = loaded.bundle.vocabularies()
+    vocabularies: tuple[Vocabulary, Vocabulary] = loaded.vocabularies
     decoder = Decoder(loaded.sessions, loaded.manifest.translate_spec, vocabularies)
     sources, pool = vocabularies[0].encode(texts), RowPool(cores)
     loop = asyncio.new_event_loop()

@@ -42,7 +42,7 @@ async def _compare(arguments: argparse.Namespace) -> None:
     watched, plain = create_app(settings), create_app(settings)
     plain.user_middleware.clear()
     async with watched.router.lifespan_context(watched), plain.router.lifespan_context(plain):
-        loaded = watched.state.seqcast.repository.get(arguments.model)
+        loaded = watched.state.seqcast.served.get(arguments.model)
         body = json.dumps(sample_request(loaded)).encode()
         came: dict[str, list[float]] = {name: [] for name in VARIANTS}
         for turn in range(arguments.turns + 1):

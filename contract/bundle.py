@@ -1,12 +1,14 @@
 """Bundles on disk: `<root>/<name>/<version>/` with a manifest, graphs, golden vectors and a card."""
 
 import hashlib
+import io
 import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +22,32 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 CARD = "card.md"
 _VERSION = re.compile(r"[1-9][0-9]*")
+# what numpy and zipfile raise at bytes that are no such file; RuntimeError where they are encrypted
+_UNREADABLE = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle: every file that its manifest lists is there and has the hash listed."""
+    """A verified bundle: every file that its manifest lists is there and has the hash listed.
+
+    `files` has what was verified: what is at `path` may have become another since.
+    """
 
     path: Path
     manifest: Manifest
+    files: Mapping[str, bytes] = field(repr=False)
 
     def graph(self, name: str) -> Path:
         return self.path / self.manifest.graphs[name].file
 
     def card(self) -> str:
-        return (self.path / CARD).read_text(encoding="utf-8", errors="replace")
+        return self.files[CARD].decode(errors="replace")
 
     def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
         """Source and target of a bundle that translates. Raises UnusableFile, and UnknownModel for another task."""
         spec = self.manifest.translate_spec
         sizes = {spec.source_tokenizer: spec.source_size, spec.target_tokenizer: spec.target_size}
-        found = {file: Vocabulary((self.path / file).read_bytes(), spec.special) for file in sizes}
+        found = {file: Vocabulary(self.files[file], spec.special) for file in sizes}
         for file, size in sizes.items():
             if len(found[file]) != size:
                 raise UnusableFile(f"{file}: expected {size} tokens, came {len(found[file])}")
@@ -51,9 +59,9 @@ class Bundle:
         Raises UnusableFile if that is no file of arrays.
         """
         try:
-            with np.load(self.path / GOLDEN, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(self.files[GOLDEN]), allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise UnusableFile(f"{GOLDEN} is no file of arrays: {error}") from error
 
 
@@ -67,11 +75,13 @@ def read_bundle(path: Path) -> Bundle:
     unlisted = {GOLDEN, CARD, *manifest.needed} - manifest.files.keys()
     if unlisted:
         raise FaultyManifest(f"expected a sha256 in files for {', '.join(sorted(unlisted))}")
+    files = {}
     for file, expected in manifest.files.items():
-        came = hashlib.sha256(_read(path / file)).hexdigest()
+        files[file] = _read(path / file)
+        came = hashlib.sha256(files[file]).hexdigest()
         if came != expected:
             raise WrongHash(f"{file}: expected sha256 {expected}, came {came}")
-    return Bundle(path, manifest)
+    return Bundle(path, manifest, files)
 
 
 def _read(path: Path) -> bytes:
@@ -103,7 +113,7 @@ def write_bundle(root: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return Bundle(path, manifest)
+    return Bundle(path, manifest, dict(files))
 
 
 def next_version(root: Path, name: str) -> int:

@@ -167,7 +167,7 @@ class Manifest:
         """Raises NewerFormat or FaultyManifest, which lists every fault."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FaultyManifest(f"expected JSON: {error}") from error
         # first, since a newer format may have other fields
         if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT:

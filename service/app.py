@@ -18,7 +18,7 @@ from service.openapi import add_components
 from service.routes import backtest, forecast, generate, health, inference, models, translate, v2
 from service.routes.guard import OPEN, guard
 from service.settings import Settings
-from service.state import State
+from service.state import State, follow_folder
 from service.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -31,13 +31,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        repository = Repository(settings.bundles, device)
+        repository = Repository(settings.bundles, device, settings.versions)
         repository.load()
         pool = RowPool(settings.threads)
         log.info("%d rows at a time on %s", pool.threads, device)
         metrics.show_engine(device, pool.waiting)
         app.state.seqcast = State.of(settings, repository, pool, metrics, keys)
-        yield
+        async with follow_folder(app):
+            yield
         pool.close()
 
     metrics = Metrics()

@@ -14,7 +14,7 @@ from contract.timestamps import Timestamps
 from service.attention import WantedMaps, choose_maps, tell_maps
 from service.backtest.schemas import BacktestRequest
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle, Repository, choose_bundle
+from service.engine.repository import LoadedBundle, Served
 from service.engine.session import Arrays
 from service.faults import MOST_FAULTS, faults_of
 from service.schemas import ForecastRequest, Series, read, shown
@@ -43,16 +43,17 @@ class _Row:
 
 
 class Forecasters:
-    """The forecasters of a repository's bundles."""
+    """The forecasters of the bundles served."""
 
-    def __init__(self, repository: Repository, settings: Settings) -> None:
-        self._loaded = repository.loaded  # what it was: a repository goes on to load others
-        attentive = [name for name, loaded in repository.loaded.items() if loaded.manifest.attention]
-        self._by_name = {
-            name: Forecaster(loaded, settings, attentive)
-            for name, loaded in repository.loaded.items()
+    def __init__(self, served: Served, settings: Settings) -> None:
+        self._served = served
+        attentive = [loaded.manifest.name for loaded in served.newest if loaded.manifest.attention]
+        self._made = {
+            loaded: Forecaster(loaded, settings, attentive)
+            for loaded in served.all
             if loaded.manifest.forecast is not None
         }
+        self._newest = [self._made[loaded] for loaded in served.newest if loaded in self._made]
 
     def choose(self, request: ForecastRequest | BacktestRequest) -> "Forecaster":
         """The one named, or the only one, or the only one that has the request's columns.
@@ -60,16 +61,17 @@ class Forecasters:
         Raises UnknownModel, FaultyRequest if the request leaves the choice open, NotReady if there is none.
         """
         if request.model is not None:
-            manifest = choose_bundle(self._loaded, request.model).manifest
-            _ = manifest.forecast_spec  # of another task, it is no model of ours
-            return self._by_name[manifest.name]
-        if not self._by_name:
+            loaded = self._served.get(request.model)
+            _ = loaded.manifest.forecast_spec  # of another task, it is no model of ours
+            return self._made[loaded]
+        if not self._newest:
             raise NotReady("no forecast bundle is served; /readyz tells why")
-        candidates = list(self._by_name.values())
+        candidates = self._newest
         if len(candidates) > 1:
             candidates = [each for each in candidates if each.fits(request)]
         if len(candidates) != 1:
-            message = f"required, since the columns do not tell it; one of {', '.join(self._by_name)}"
+            names = ", ".join(each.manifest.name for each in self._newest)
+            message = f"required, since the columns do not tell it; one of {names}"
             raise FaultyRequest([Fault("/model", message), *_schema_faults(request)])
         tally().model = candidates[0].manifest.name
         return candidates[0]
@@ -85,6 +87,7 @@ class Forecaster:
     def __init__(self, loaded: LoadedBundle, settings: Settings, attentive: Sequence[str]) -> None:
         self._settings = settings
         self._attentive = attentive
+        self.loaded = loaded
         self.manifest = loaded.manifest
         self.spec = loaded.manifest.forecast_spec
         self._sessions = loaded.sessions

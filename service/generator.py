@@ -12,7 +12,7 @@ from contract.errors import Fault, FaultyRequest, NotReady
 from contract.generation import GenerateSpec, State, log_likelihoods
 from contract.sampling import Drawn, Sampling, draw_words
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle, Repository, choose_bundle
+from service.engine.repository import LoadedBundle, Served
 from service.engine.session import Session
 from service.faults import MOST_FAULTS, faults_of
 from service.schemas import GenerateRequest, shown
@@ -30,15 +30,14 @@ Pause = Callable[[], Awaitable[None]]
 
 
 class Generators:
-    """The generators of a repository's bundles."""
+    """The generators of the bundles served."""
 
-    def __init__(self, repository: Repository, settings: Settings) -> None:
-        self._loaded = repository.loaded  # what it was: a repository goes on to load others
-        self._by_name = {
-            name: Generator(loaded, settings)
-            for name, loaded in repository.loaded.items()
-            if loaded.manifest.generate is not None
+    def __init__(self, served: Served, settings: Settings) -> None:
+        self._served = served
+        self._made = {
+            loaded: Generator(loaded, settings) for loaded in served.all if loaded.manifest.generate is not None
         }
+        self._newest = [self._made[loaded] for loaded in served.newest if loaded in self._made]
 
     def choose(self, request: GenerateRequest) -> "Generator":
         """The one named, or the only one.
@@ -46,15 +45,16 @@ class Generators:
         Raises UnknownModel, FaultyRequest if the request leaves the choice open, NotReady if there is none.
         """
         if request.model is not None:
-            manifest = choose_bundle(self._loaded, request.model).manifest
-            _ = manifest.generate_spec  # of another task, it is no model of ours
-            candidates = [self._by_name[manifest.name]]
+            loaded = self._served.get(request.model)
+            _ = loaded.manifest.generate_spec  # of another task, it is no model of ours
+            candidates = [self._made[loaded]]
         else:
-            candidates = list(self._by_name.values())
+            candidates = self._newest
         if not candidates:
             raise NotReady("no bundle that generates is served; /readyz tells why")
         if len(candidates) > 1:
-            raise FaultyRequest([Fault("/model", f"required, to be one of {', '.join(self._by_name)}")])
+            names = ", ".join(each.manifest.name for each in candidates)
+            raise FaultyRequest([Fault("/model", f"required, to be one of {names}")])
         tally().model = candidates[0].manifest.name
         return candidates[0]
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from contract.manifest import Manifest
+from service.engine.repository import Failure
 from service.tally import Tally
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -68,6 +69,12 @@ class Metrics:
         self._bundles = Gauge(
             "seqcast_bundle_info", "1 for each version served", ["model", "version", "task"], registry=registry
         )
+        self._unsound = Gauge(
+            "seqcast_bundle_unsound",
+            "1 for each version in the folder that cannot be served as it is there",
+            ["model", "version"],
+            registry=registry,
+        )
         self._build = Gauge("seqcast_build_info", "1 for this seqcast", ["version", "device"], registry=registry)
 
     def show_engine(self, device: str, waiting: Callable[[], int]) -> None:
@@ -75,11 +82,14 @@ class Metrics:
         self._build.labels(version("seqcast"), device).set(1)
         self._queue.set_function(waiting)
 
-    def show_bundles(self, manifests: Iterable[Manifest]) -> None:
-        """Set the info gauge to exactly these."""
+    def show_bundles(self, served: Iterable[Manifest], failures: Iterable[Failure]) -> None:
+        """Exactly these."""
         self._bundles.clear()
-        for manifest in manifests:
+        for manifest in served:
             self._bundles.labels(manifest.name, manifest.version, manifest.task).set(1)
+        self._unsound.clear()
+        for failure in failures:
+            self._unsound.labels(failure.name, failure.version).set(1)
 
     def count(self, tally: Tally) -> None:
         """A request that is over."""

@@ -323,7 +323,8 @@ class ModelSummary(BaseModel):
     """A served bundle."""
 
     name: str
-    version: int
+    version: int = Field(description="The newest sound one, which answers where no other is asked for")
+    versions: list[int] = Field(description="Those that `name:version` may ask for, newest first")
     task: str
 
 

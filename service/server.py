@@ -54,9 +54,9 @@ class _Server(uvicorn.Server):
 
 def _welcome(state: State, url: str) -> str:
     lines = [f"seqcast answers at {url} (docs at {url}/docs)"]
-    lines += [f"not served: {complaint}" for complaint in state.repository.complaints()]
-    if state.repository.loaded:
-        name, loaded = next(iter(state.repository.loaded.items()))
+    lines += [f"not served: {complaint}" for complaint in state.served.complaints()]
+    if state.served.newest:
+        manifest = state.served.newest[0].manifest
         lines.append("try, in another terminal:")
-        lines.append(f"curl -s {url}/models/{name}/sample | curl -s {url}/{loaded.manifest.task} -d @-")
+        lines.append(f"curl -s {url}/models/{manifest.name}/sample | curl -s {url}/{manifest.task} -d @-")
     return "\n".join(lines)

@@ -18,6 +18,15 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
     bundles: Path = Field(Path("bundles"), description="Folder with the bundles, <name>/<version>/")
+    versions: int = Field(
+        2, ge=1, description="Versions of a bundle that are served, the newest sound ones; name:version asks for one"
+    )
+    watch_s: float = Field(
+        2.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds between two looks for new versions in the folder; 0 for none",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes CUDA if it works; cuda refuses to start without it"
     )

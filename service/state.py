@@ -1,14 +1,16 @@
 """What lives as long as the application, and how a route gets at it."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from fastapi import FastAPI, Request
 
 from service.decoder import Decoder
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle, Repository
+from service.engine.repository import LoadedBundle, Repository, Served
 from service.forecaster import Forecasters
 from service.generator import Generators
 from service.inference.statistics import Statistics
@@ -17,6 +19,8 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.translator import Translator, Translators
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -24,6 +28,8 @@ class State:
 
     settings: Settings
     repository: Repository
+    served: Served
+    """What the repository served when this was made: it goes on to load others."""
     pool: RowPool
     forecasters: Forecasters
     translators: Translators
@@ -38,22 +44,54 @@ class State:
         cls, settings: Settings, repository: Repository, pool: RowPool, metrics: Metrics, keys: Keys | None
     ) -> "State":
         """What serves the models that the repository has loaded."""
-        metrics.show_bundles(loaded.manifest for loaded in repository.loaded.values())
-        forecasters, translators = Forecasters(repository, settings), Translators(_translators(repository), settings)
-        generators = Generators(repository, settings)
-        return cls(settings, repository, pool, forecasters, translators, generators, metrics, keys)
+        served = repository.served
+        metrics.show_bundles((loaded.manifest for loaded in served.all), served.failures)
+        forecasters, translators = Forecasters(served, settings), Translators(_translators(served), settings)
+        generators = Generators(served, settings)
+        return cls(settings, repository, served, pool, forecasters, translators, generators, metrics, keys)
 
 
 async def change_models(app: FastAPI, change: Callable[[Repository], None]) -> None:
-    """Let `change` alter which models are loaded, one at a time, then serve these.
+    """Let `change` alter which models are loaded, one at a time, then serve these, also if it raised.
 
     Requests that run have what they began with.
     """
+    # to its end, though who asked for it leaves: a thread cannot be stopped, and two of them must not change it
+    await asyncio.shield(_change(app, change))
+
+
+async def _change(app: FastAPI, change: Callable[[Repository], None]) -> None:
     state: State = app.state.seqcast
     async with state.changing:
-        await asyncio.to_thread(change, state.repository)
-        anew = State.of(state.settings, state.repository, state.pool, state.metrics, state.keys)
-        app.state.seqcast = replace(anew, statistics=state.statistics, changing=state.changing)
+        try:
+            await asyncio.to_thread(change, state.repository)
+        finally:
+            if state.repository.served is not app.state.seqcast.served:
+                anew = State.of(state.settings, state.repository, state.pool, state.metrics, state.keys)
+                app.state.seqcast = replace(anew, statistics=state.statistics, changing=state.changing)
+
+
+@asynccontextmanager
+async def follow_folder(app: FastAPI) -> AsyncIterator[None]:
+    """Serve what comes, changes and goes in the bundles' folder meanwhile."""
+    seconds = app.state.seqcast.settings.watch_s
+
+    async def follow() -> None:
+        while seconds:
+            await asyncio.sleep(seconds)
+            await change_models(app, Repository.follow)
+
+    watching = asyncio.create_task(follow())
+    watching.add_done_callback(_complain)
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+def _complain(watching: asyncio.Task[None]) -> None:
+    if not watching.cancelled() and (error := watching.exception()) is not None:
+        log.error("new versions are watched for no more", exc_info=error)
 
 
 def state_of(request: Request) -> State:
@@ -61,13 +99,14 @@ def state_of(request: Request) -> State:
     return state
 
 
-def _translators(repository: Repository) -> Iterator[Translator]:
-    """The one that was best when it was exported first."""
-    for loaded in sorted(repository.loaded.values(), key=_bleu, reverse=True):
-        if loaded.vocabularies is not None:
-            manifest, spec = loaded.manifest, loaded.manifest.translate_spec
-            decoder = Decoder(loaded.sessions, spec, loaded.vocabularies)
-            yield Translator(manifest.name, manifest.version, spec, loaded.vocabularies, decoder)
+def _translators(served: Served) -> Iterator[Translator]:
+    """The one that was best when it was exported first; of each name the newest version before the others."""
+    for versions in sorted(served.loaded.values(), key=lambda versions: _bleu(versions[0]), reverse=True):
+        for loaded in versions:
+            if loaded.vocabularies is not None:
+                manifest, spec = loaded.manifest, loaded.manifest.translate_spec
+                decoder = Decoder(loaded.sessions, spec, loaded.vocabularies)
+                yield Translator(manifest.name, manifest.version, spec, loaded.vocabularies, decoder)
 
 
 def _bleu(loaded: LoadedBundle) -> float:

@@ -49,14 +49,21 @@ class Translators:
     """The translators of a repository's bundles."""
 
     def __init__(self, translators: Iterable["Translator"], settings: Settings) -> None:
-        """Of several for the same languages the first is asked, if a request names none."""
-        self._by_name = {each.name: each for each in translators}
+        """Of several for the same languages the first is asked, if a request names none.
+
+        Of each name the first is the newest version; the others are asked where a request names their version.
+        """
+        self._all = list(translators)
+        newest: dict[str, Translator] = {}
+        for each in self._all:
+            newest.setdefault(each.name, each)
+        self._newest = list(newest.values())
         self._settings = settings
 
     def languages(self) -> list[dict[str, Any]]:
         """As GET /languages has them."""
         targets: dict[str, set[str]] = {}
-        for each in self._by_name.values():
+        for each in self._newest:
             targets.setdefault(each.spec.source, set()).add(each.spec.target)
             targets.setdefault(each.spec.target, set())
         return [{"code": code, "name": _name(code), "targets": sorted(targets[code])} for code in sorted(targets)]
@@ -66,13 +73,14 @@ class Translators:
 
         Raises UnknownModel, FaultyRequest if none has these languages, NotReady if there is none at all.
         """
-        if not self._by_name:
+        if not self._newest:
             raise NotReady("no bundle that translates is served; /readyz tells why")
-        fitting = list(self._by_name.values())
+        fitting = self._newest
         if request.model is not None:
-            fitting = [each for each in fitting if request.model in (each.name, f"{each.name}:{each.version}")]
+            fitting = [each for each in self._newest if each.name == request.model]
+            fitting += [each for each in self._all if f"{each.name}:{each.version}" == request.model]
             if not fitting:
-                served = ", ".join(f"{each.name}:{each.version}" for each in self._by_name.values())
+                served = ", ".join(f"{each.name}:{each.version}" for each in self._all)
                 raise UnknownModel(f"expected one of the models that translate ({served}), came {shown(request.model)}")
         specs = [each.spec for each in fitting]
         fault = _language_fault(request, specs)
@@ -265,7 +273,9 @@ def _name(code: str) -> str:
 
 def sample_request(loaded: LoadedBundle) -> dict[str, Any]:
     """A body for POST /translate: a text of ours, or where the model cannot spell it, words of its vocabulary."""
-    spec, (vocabulary, _) = loaded.manifest.translate_spec, loaded.bundle.vocabularies()
+    spec = loaded.manifest.translate_spec
+    assert loaded.vocabularies is not None  # noqa: S101 a bundle that translates has them
+    vocabulary, _ = loaded.vocabularies
     text = _SAMPLES.get(spec.source, "")
     if not text or vocabulary.unk in vocabulary.encode([text])[0]:
         (text,) = vocabulary.decode(loaded.golden["source"][:1].tolist())

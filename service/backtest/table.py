@@ -22,9 +22,9 @@ async def backtest_of_table(
 
     Raises FaultyRequest, UnknownModel or NotReady.
     """
-    repository = Repository(settings.bundles, choose_device(settings.device))
+    repository = Repository(settings.bundles, choose_device(settings.device), settings.versions)
     repository.load()
-    loaded = repository.get(fields["model"])
+    loaded = repository.served.get(fields["model"])
     try:
         content = path.read_bytes()
     except OSError as error:

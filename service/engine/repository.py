@@ -1,9 +1,12 @@
 """The bundles that are served: found, verified, replayed; and why the others are not."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from contract.bundle import Bundle, bundle_versions, read_bundle
 from contract.errors import BundleError, UnknownModel, UnusableBundle
@@ -14,135 +17,283 @@ from service.tally import tally
 
 log = logging.getLogger(__name__)
 
+Stamp = frozenset[tuple[str, int, int, int]]
+"""Name, size and times of change of each file of a version: while they stay, so does what was made of it."""
+Look = Mapping[str, Mapping[int, Stamp]]
+"""A folder's versions by name, newest first."""
 
-@dataclass(frozen=True, slots=True)
+_MEMORY = Path("/dev/shm")  # noqa: S108 a folder of mkdtemp's in it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LoadedBundle:
     """A bundle whose graphs are in memory and gave their golden outputs."""
 
-    bundle: Bundle
+    manifest: Manifest
     sessions: Mapping[str, Session]
     golden: Arrays
     card: str
     vocabularies: tuple[Vocabulary, Vocabulary] | None = None
     """Source and target, where it translates."""
 
-    @property
-    def manifest(self) -> Manifest:
-        return self.bundle.manifest
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a version is not served."""
+    """Why a version in the folder is not sound."""
 
     name: str
     version: int
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.name}:{self.version}: {self.reason}"
 
-class Repository:
-    """Loads the newest sound version of every bundle under `root`; an older one stands in for a broken newest."""
 
-    def __init__(self, root: Path, device: Device) -> None:
-        self.root = root
-        self.device: Device = device
-        self.loaded: Mapping[str, LoadedBundle] = {}
-        self.failures: list[Failure] = []
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is served and what is not, at a moment. Never altered: a request ends with what it began with."""
 
-    def load(self) -> None:
-        """Load all, in place of what was loaded before. What fails is in `failures`, never raised."""
-        loaded: dict[str, LoadedBundle] = {}
-        failures: list[Failure] = []
-        for name, versions in bundle_versions(self.root).items():
-            newest, failed = self._newest(name, versions)
-            failures += failed
-            if newest is not None:
-                loaded[name] = newest
-        self.loaded, self.failures = loaded, failures
+    root: Path
+    loaded: Mapping[str, Sequence[LoadedBundle]] = field(default_factory=dict)
+    """By name, newest version first, at least one of each."""
+    failures: Sequence[Failure] = ()
+    expected: frozenset[str] = frozenset()
+    """Names without which the service is not ready: those that were there when it started."""
 
-    def load_one(self, name: str) -> None:
-        """Load the newest sound version of `name` that is there now, in place of the one that is served.
+    @property
+    def newest(self) -> list[LoadedBundle]:
+        """One of each name."""
+        return [versions[0] for versions in self.loaded.values()]
 
-        Who holds the old one goes on with it. Raises UnknownModel if there is no version, and UnusableBundle if none is
-        sound: then the one served stays.
-        """
-        versions = bundle_versions(self.root).get(name, [])
-        if not versions:
-            raise UnknownModel(f"expected the name of a folder of versions in {self.root.name}, came {name[:100]!r}")
-        newest, failed = self._newest(name, versions)
-        self.failures = [*(each for each in self.failures if each.name != name), *failed]
-        if newest is None:
-            reasons = "; ".join(f"version {each.version}: {each.reason}" for each in failed)
-            raise UnusableBundle(f"no version of {name} is sound: {reasons}")
-        self.loaded = dict(sorted({**self.loaded, name: newest}.items()))
-
-    def unload(self, name: str) -> None:
-        """Serve `name` no more. Who holds it goes on with it. Raises UnknownModel."""
-        loaded = choose_bundle(self.loaded, name)
-        if loaded.manifest.name != name:
-            raise UnknownModel(f"expected a name without a version, came {name!r}")
-        self.loaded = {each: bundle for each, bundle in self.loaded.items() if each != name}
-        self.failures = [each for each in self.failures if each.name != name]
-        log.info("bundle %s is unloaded", name)
-
-    def _newest(self, name: str, versions: Sequence[int]) -> tuple[LoadedBundle | None, list[Failure]]:
-        """The first that is sound, and why those before it are not."""
-        failures: list[Failure] = []
-        for version in versions:
-            try:
-                loaded = load_bundle(self.root / name / str(version), self.device)
-            except BundleError as error:
-                reason = f"{type(error).__name__}: {error}"
-                failures.append(Failure(name, version, reason))
-                log.error("bundle %s version %d is not served: %s", name, version, reason)
-            else:
-                log.info("bundle %s version %d is loaded", name, version)
-                return loaded, failures
-        return None, failures
+    @property
+    def all(self) -> list[LoadedBundle]:
+        return [loaded for versions in self.loaded.values() for loaded in versions]
 
     def get(self, reference: str) -> LoadedBundle:
-        """`reference` is "name" or "name:version". Raises UnknownModel."""
-        return choose_bundle(self.loaded, reference)
+        """`reference` is "name", of which the newest version is meant, or "name:version". Raises UnknownModel."""
+        name, colon, version = reference.partition(":")
+        for loaded in self.loaded.get(name, ()):
+            if not colon or version == str(loaded.manifest.version):
+                tally().model = name
+                return loaded
+        names = ", ".join(f"{each.manifest.name}:{each.manifest.version}" for each in self.all)
+        raise UnknownModel(f"expected one of the models served ({names or 'none'}), came {reference!r}")
 
     def complaints(self) -> list[str]:
-        """Why the service is not ready: a bundle of which no version is served, or no bundle at all."""
-        failures = (each for each in self.failures if each.name not in self.loaded)
-        unserved = [f"{failure.name}:{failure.version}: {failure.reason}" for failure in failures]
-        if not self.loaded and not unserved:
-            return [f"no bundle in {self.root}"]
-        return unserved
+        """Why the service is not ready: a bundle that was there from the start and is not served, or none is at all.
+
+        One that came later and is not sound must not take the others out of service.
+        """
+        if not self.loaded:
+            return [*map(str, self.failures)] or [f"no bundle in {self.root}"]
+        unserved = self.expected - self.loaded.keys()
+        return [str(failure) for failure in self.failures if failure.name in unserved]
 
     def examine(self) -> list[str]:
         """What is wrong with graphs of which a run has failed; golden inputs tell whether by the input alone."""
         wrong = []
-        for name, loaded in self.loaded.items():
+        for loaded in self.all:
             for graph_name, graph in loaded.manifest.graphs.items():
                 session = loaded.sessions[graph_name]
                 try:
                     if session.suspect:
                         session.replay(graph, loaded.golden)
                 except BundleError as error:
-                    wrong.append(f"{name}:{loaded.manifest.version}: {type(error).__name__}: {error}")
+                    manifest = loaded.manifest
+                    wrong.append(f"{manifest.name}:{manifest.version}: {type(error).__name__}: {error}")
         return wrong
 
 
-def choose_bundle(served: Mapping[str, LoadedBundle], reference: str) -> LoadedBundle:
-    """Of those served by name, the one that `reference`, "name" or "name:version", means. Raises UnknownModel."""
-    name, colon, version = reference.partition(":")
-    loaded = served.get(name)
-    if loaded is None or (colon and version != str(loaded.manifest.version)):
-        names = ", ".join(f"{each}:{bundle.manifest.version}" for each, bundle in served.items())
-        raise UnknownModel(f"expected one of the models served ({names or 'none'}), came {reference!r}")
-    tally().model = name
-    return loaded
+class Repository:
+    """Loads the newest `keep` sound versions of every bundle under `root`.
+
+    What was loaded is served until what comes in its place is sound. It is changed by one thread at a time.
+    """
+
+    def __init__(self, root: Path, device: Device, keep: int = 1) -> None:
+        self.root = root
+        self.device: Device = device
+        self.keep = keep
+        self.served = Served(root)
+        self._seen: Look = {}
+        self._tried: dict[tuple[str, int], Stamp] = {}
+        self._unloaded: dict[str, int] = {}  # by name, the newest version that was there
+        self._complained = ""
+
+    def load(self) -> None:
+        """Load all that is there at the start. What fails is in `served.failures`, never raised."""
+        self._seen = look(self.root)
+        self.served = Served(self.root, expected=frozenset(self._seen))
+        self._serve({name: self._choose(name, self._seen, self._seen) for name in self._seen})
+
+    def load_one(self, name: str) -> None:
+        """Load the newest versions of `name` anew, as they are in the folder now.
+
+        Raises UnknownModel if there is no version, and UnusableBundle if none is sound: then what is served stays.
+        """
+        found = look(self.root)
+        if name not in found:
+            raise UnknownModel(f"expected the name of a folder of versions in {self.root.name}, came {name[:100]!r}")
+        self._unloaded.pop(name, None)
+        self._forget(name)
+        chosen, failures = self._choose(name, found, found, afresh=True)
+        self._serve({name: (chosen or self.served.loaded.get(name, ()), failures)})
+        if not chosen:
+            reasons = "; ".join(f"version {each.version}: {each.reason}" for each in failures)
+            raise UnusableBundle(f"no version of {name} is sound: {reasons}")
+
+    def unload(self, name: str) -> None:
+        """Serve `name` no more, until it is loaded again or a newer version comes. Raises UnknownModel."""
+        loaded = self.served.get(name)
+        if loaded.manifest.name != name:
+            raise UnknownModel(f"expected a name without a version, came {name!r}")
+        self._unloaded[name] = max(loaded.manifest.version, *look(self.root).get(name, ()))
+        self._forget(name)
+        self._serve({name: ((), ())})
+
+    def follow(self) -> None:
+        """Look for versions that came, changed or went since the last look, and serve what is there now.
+
+        A version is tried once its files are as they were at the last look, and again only when they have changed.
+        """
+        try:
+            found = look(self.root)
+        except OSError as error:
+            self._complain(f"{self.root} cannot be read: {error.strerror}")
+            return
+        if not found and self.served.loaded:
+            # a volume that is gone for a while rather than all withdrawn, for which there is unload
+            self._complain(f"no bundle is left in {self.root}: those in memory are served on")
+            return
+        self._complained = ""
+        seen, self._seen = self._seen, found
+        names = {*found, *self.served.loaded, *(failure.name for failure in self.served.failures)}
+        self._serve({name: self._choose(name, found, seen) for name in sorted(names)})
+
+    def _choose(
+        self, name: str, found: Look, seen: Look, *, afresh: bool = False
+    ) -> tuple[list[LoadedBundle], list[Failure]]:
+        """The newest sound versions of `name`, and why others are not; `afresh` whatever is in memory."""
+        loaded = {} if afresh else {each.manifest.version: each for each in self.served.loaded.get(name, ())}
+        failed = {each.version: each for each in self.served.failures if each.name == name}
+        now, before = found.get(name, {}), seen.get(name, {})
+        chosen: list[LoadedBundle] = []
+        failures: list[Failure] = []
+        for version in sorted({*now, *loaded}, reverse=True):
+            if len(chosen) == self.keep or version <= self._unloaded.get(name, 0):
+                break
+            was, failure, stamp = loaded.get(version), failed.get(version), now.get(version)
+            if stamp == before.get(version):
+                if stamp is None:
+                    continue
+                if stamp != self._tried.get((name, version)):
+                    was, failure = self._try(name, version, stamp, was)
+            if was is not None:
+                chosen.append(was)
+            if failure is not None:
+                failures.append(failure)
+        if chosen:
+            self._unloaded.pop(name, None)
+        self._forget(name, {each.manifest.version for each in chosen} | {each.version for each in failures})
+        return chosen, failures
+
+    def _try(
+        self, name: str, version: int, stamp: Stamp, was: LoadedBundle | None
+    ) -> tuple[LoadedBundle | None, Failure | None]:
+        """What to serve as this version, and what is wrong with it in the folder."""
+        self._tried[name, version] = stamp
+        try:
+            bundle = read_bundle(self.root / name / str(version))
+            if was is not None and was.manifest == bundle.manifest:
+                return was, None  # touched, and by every hash the same
+            loaded = load_verified(bundle, self.device)
+        except BundleError as error:
+            reason = f"{type(error).__name__}: {error}"
+            if was is not None:
+                reason = f"{reason}; what was loaded before is served on"
+            log.error("bundle %s version %d is not served: %s", name, version, reason)
+            return was, Failure(name, version, reason)
+        log.info("bundle %s version %d is loaded", name, version)
+        return loaded, None
+
+    def _serve(self, changed: Mapping[str, tuple[Sequence[LoadedBundle], Sequence[Failure]]]) -> None:
+        """These in place of what was served of each name."""
+        loaded = {**self.served.loaded, **{name: chosen for name, (chosen, _) in changed.items()}}
+        failures = [each for each in self.served.failures if each.name not in changed]
+        failures += [each for _, failed in changed.values() for each in failed]
+        anew = replace(
+            self.served,
+            loaded={name: loaded[name] for name in sorted(loaded) if loaded[name]},
+            failures=sorted(failures, key=lambda each: (each.name, -each.version)),
+            expected=self.served.expected - self._unloaded.keys(),
+        )
+        for manifest in (each.manifest for each in self.served.all):
+            if not any(each.manifest.version == manifest.version for each in anew.loaded.get(manifest.name, ())):
+                log.info("bundle %s version %d is served no more", manifest.name, manifest.version)
+        if anew != self.served:
+            self.served = anew
+
+    def _forget(self, name: str, kept: Container[int] = ()) -> None:
+        """Try all versions of `name` but those `kept` again."""
+        self._tried = {key: stamp for key, stamp in self._tried.items() if key[0] != name or key[1] in kept}
+
+    def _complain(self, complaint: str) -> None:
+        """Once."""
+        if complaint != self._complained:
+            log.error(complaint)
+        self._complained = complaint
+
+
+def look(root: Path) -> Look:
+    """The versions that are in the folder. Raises OSError."""
+    return {
+        name: {version: _stamp(root / name / str(version)) for version in versions}
+        for name, versions in bundle_versions(root).items()
+    }
+
+
+def _stamp(path: Path) -> Stamp:
+    """Empty if it cannot be read: to try tells why."""
+    try:
+        with os.scandir(path) as entries:
+            found = [(entry.name, entry.stat()) for entry in entries]
+    except OSError:
+        return frozenset()
+    return frozenset((name, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for name, each in found)
 
 
 def load_bundle(path: Path, device: Device) -> LoadedBundle:
     """Verify, load and replay the bundle at `path`. Raises BundleError."""
-    bundle = read_bundle(path)
-    sessions = {name: Session(bundle.graph(name), device) for name in bundle.manifest.graphs}
-    golden = bundle.golden()
-    for name, graph in bundle.manifest.graphs.items():
+    return load_verified(read_bundle(path), device)
+
+
+def load_verified(bundle: Bundle, device: Device) -> LoadedBundle:
+    """Load and replay. Raises BundleError."""
+    manifest, golden = bundle.manifest, bundle.golden()
+    vocabularies = bundle.vocabularies() if manifest.translate is not None else None
+    with _copy(bundle) as folder:
+        sessions = {name: Session(folder / graph.file, device) for name, graph in manifest.graphs.items()}
+    for name, graph in manifest.graphs.items():
         sessions[name].replay(graph, golden)
-    vocabularies = bundle.vocabularies() if bundle.manifest.translate is not None else None
-    return LoadedBundle(bundle, sessions, golden, bundle.card(), vocabularies)
+    return LoadedBundle(manifest, sessions, golden, bundle.card(), vocabularies)
+
+
+@contextmanager
+def _copy(bundle: Bundle) -> Iterator[Path]:
+    """A folder with the files of a bundle's graphs as they were verified.
+
+    ONNX Runtime maps weights: whoever rewrote those in the bundle's own folder would end the process, or alter answers.
+    """
+    with ExitStack() as stack:
+        for parent in (None, _MEMORY):
+            try:
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="seqcast-", dir=parent)))
+                for file in bundle.manifest.needed:
+                    (folder / file).write_bytes(bundle.files[file])
+                break
+            except OSError as error:
+                lack = error
+        else:
+            log.warning("no space for a copy of %s, which must not be written to: %s", bundle.path, lack.strerror)
+            folder = bundle.path
+        yield folder

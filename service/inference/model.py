@@ -13,7 +13,7 @@ from contract.graphs import Graph, Tensor
 from contract.manifest import Manifest
 from contract.translation import TranslateSpec
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle, Repository
+from service.engine.repository import LoadedBundle, Served
 from service.engine.session import Arrays
 from service.inference.tensors import DATATYPES
 
@@ -24,10 +24,14 @@ PLATFORM = "onnxruntime_onnx"
 
 @dataclass(frozen=True, slots=True)
 class GraphModel:
-    """One graph of a bundle that is served. The main graph goes by the bundle's name, others by name@graph."""
+    """One graph of a bundle that is served. The main graph goes by the bundle's name, others by name@graph.
+
+    `versions` are those of the bundle that have such a graph, newest first.
+    """
 
     loaded: LoadedBundle
     graph_name: str
+    versions: tuple[str, ...]
 
     @property
     def manifest(self) -> Manifest:
@@ -50,19 +54,22 @@ class GraphModel:
         """Of `GET /v2/models/{name}`; -1 is the batch, or a length that differs from call to call."""
         return {
             "name": self.name,
-            "versions": [self.version],
+            "versions": list(self.versions),
             "platform": PLATFORM,
             "inputs": [_described(each) for each in self.graph.inputs],
             "outputs": [_described(each) for each in self.graph.outputs],
         }
 
-    def config(self) -> dict[str, Any]:
-        """Of `GET /v2/models/{name}/config`: shapes are whole, for which Triton has max_batch_size 0."""
+    def config(self, keep: int) -> dict[str, Any]:
+        """Of `GET /v2/models/{name}/config`: shapes are whole, for which Triton has max_batch_size 0.
+
+        `keep` versions of a bundle are served.
+        """
         return {
             "name": self.name,
             "platform": PLATFORM,
             "backend": "onnxruntime",
-            "version_policy": {"latest": {"num_versions": 1}},
+            "version_policy": {"latest": {"num_versions": keep}},
             "max_batch_size": 0,
             "input": [_configured(each) for each in self.graph.inputs],
             "output": [_configured(each) for each in self.graph.outputs],
@@ -103,23 +110,26 @@ class GraphModel:
             raise FaultyRequest([Fault("/inputs", message)]) from error
 
 
-def choose_model(repository: Repository, reference: str, version: str | None = None) -> GraphModel:
+def choose_model(served: Served, reference: str, version: str | None = None) -> GraphModel:
     """`reference` is name, name:version, either with @graph behind it. Raises UnknownModel."""
     bundle, _, graph = reference.partition(GRAPH)
-    loaded = repository.get(bundle)
-    if version is not None and version != str(loaded.manifest.version):
-        message = f"expected version {loaded.manifest.version} of {loaded.manifest.name}, the one served"
-        raise UnknownModel(f"{message}, came {version[:40]!r}")
-    if graph not in loaded.manifest.graphs and GRAPH in reference:
-        known = ", ".join(each.name for each in models_of(loaded))
-        raise UnknownModel(f"expected one of {known}, came {reference[:100]!r}")
-    return GraphModel(loaded, graph or loaded.manifest.main_graph)
+    loaded = served.get(bundle if version is None else f"{bundle}:{version}")
+    known = models_of(served, loaded)
+    if GRAPH not in reference:
+        return known[0]
+    for model in known:
+        if model.graph_name == graph:
+            return model
+    raise UnknownModel(f"expected one of {', '.join(each.name for each in known)}, came {reference[:100]!r}")
 
 
-def models_of(loaded: LoadedBundle) -> list[GraphModel]:
-    """The main graph first."""
-    main = loaded.manifest.main_graph
-    return [GraphModel(loaded, name) for name in sorted(loaded.manifest.graphs, key=lambda name: (name != main, name))]
+def models_of(served: Served, loaded: LoadedBundle) -> list[GraphModel]:
+    """Of a bundle's version, the main graph first."""
+    main, all_versions = loaded.manifest.main_graph, [each.manifest for each in served.loaded[loaded.manifest.name]]
+    return [
+        GraphModel(loaded, name, tuple(str(each.version) for each in all_versions if name in each.graphs))
+        for name in sorted(loaded.manifest.graphs, key=lambda name: (name != main, name))
+    ]
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:

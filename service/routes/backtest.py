@@ -70,8 +70,7 @@ async def backtest(request: Request) -> Response:
 
 def _backtester(wanted: BacktestRequest, state: State) -> Backtester:
     """Raises UnknownModel, FaultyRequest or NotReady, as the choice of a forecaster does."""
-    name = state.forecasters.choose(wanted).manifest.name
-    return Backtester(state.repository.get(name), state.settings)
+    return Backtester(state.forecasters.choose(wanted).loaded, state.settings)
 
 
 async def _answer(wanted: BacktestRequest, state: State, pause: Callable[[], Awaitable[None]]) -> dict[str, Any]:

@@ -21,13 +21,15 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses=problems(503))
 async def readyz(request: Request) -> Response:
-    """Every bundle has a version that is loaded and has replayed its golden vectors, again after a run that failed."""
-    repository = state_of(request).repository
-    complaints = [*repository.complaints(), *await asyncio.to_thread(repository.examine)]
+    """Every bundle that was there at the start has a version that is served.
+
+    Each version served has replayed its golden vectors, again after a run that failed.
+    """
+    served = state_of(request).served
+    complaints = [*served.complaints(), *await asyncio.to_thread(served.examine)]
     if complaints:
         return problem(503, "; ".join(complaints))
-    not_served = [f"{each.name}:{each.version}: {each.reason}" for each in repository.failures]
-    return json_response({"status": "ready", "not_served": not_served})
+    return json_response({"status": "ready", "not_served": [*map(str, served.failures)]})
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

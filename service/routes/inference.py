@@ -40,7 +40,7 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     """
     state = state_of(request)
     started = time.perf_counter_ns()
-    model = choose_model(state.repository, name, version)
+    model = choose_model(state.served, name, version)
     try:
         response = await _answered(request, state, model, started)
     except SeqcastError:

@@ -25,15 +25,22 @@ router = APIRouter(tags=["models"])
 @router.get("/models", response_model=ModelList)
 async def models(request: Request) -> Response:
     """Every bundle that is served."""
-    manifests = (loaded.manifest for loaded in state_of(request).repository.loaded.values())
-    summaries = [{"name": each.name, "version": each.version, "task": each.task} for each in manifests]
+    summaries = [
+        {
+            "name": name,
+            "version": versions[0].manifest.version,
+            "versions": [each.manifest.version for each in versions],
+            "task": versions[0].manifest.task,
+        }
+        for name, versions in state_of(request).served.loaded.items()
+    ]
     return json_response({"models": summaries})
 
 
 @router.get("/models/{name}", responses=problems(404))
 async def model(request: Request, name: str) -> dict[str, Any]:
     """The manifest, with metrics beside the baselines' and training provenance, and the card."""
-    loaded = state_of(request).repository.get(name)
+    loaded = state_of(request).served.get(name)
     return {**encode(loaded.manifest), "card": loaded.card}
 
 
@@ -43,8 +50,8 @@ async def sample(request: Request, name: str) -> Response:
 
     Of a model that forecasts it is a table where CSV is accepted.
     """
-    loaded = state_of(request).repository.get(name)
-    body = SAMPLES[loaded.manifest.task](loaded)
+    loaded = state_of(request).served.get(name)
+    body = SAMPLES[loaded.manifest.task](loaded) | {"model": name}
     if "series" not in body or answer_type(request, JSON, (JSON, CSV)) == JSON:
         return json_response(body)
     (series,) = body["series"]

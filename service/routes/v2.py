@@ -49,8 +49,8 @@ async def live() -> dict[str, bool]:
 @router.get("/health/ready", responses=problems(400, schema=InferenceProblem))
 async def ready(request: Request) -> Response:
     """As `/readyz`; 400 if not, as the protocol asks."""
-    repository = state_of(request).repository
-    complaints = [*repository.complaints(), *await asyncio.to_thread(repository.examine)]
+    served = state_of(request).served
+    complaints = [*served.complaints(), *await asyncio.to_thread(served.examine)]
     if complaints:
         content = {"ready": False, "error": "; ".join(complaints)}
         return Response(orjson.dumps(content), 400, media_type="application/json")
@@ -61,7 +61,7 @@ async def ready(request: Request) -> Response:
 async def all_statistics(request: Request) -> dict[str, Any]:
     """Counts and times of every graph that is served."""
     state = state_of(request)
-    models = [model for loaded in state.repository.loaded.values() for model in models_of(loaded)]
+    models = [model for loaded in state.served.all for model in models_of(state.served, loaded)]
     return {"model_stats": [state.statistics.of(model) for model in models]}
 
 
@@ -69,32 +69,36 @@ async def all_statistics(request: Request) -> dict[str, Any]:
 @router.get("/models/{name}/versions/{version}", responses=_ERRORS)
 async def metadata(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
     """Tensors of a bundle's main graph, or of another one by name@graph."""
-    return choose_model(state_of(request).repository, name, version).metadata()
+    return choose_model(state_of(request).served, name, version).metadata()
 
 
 @router.get("/models/{name}/ready", responses=_ERRORS)
 @router.get("/models/{name}/versions/{version}/ready", responses=_ERRORS)
 async def model_ready(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
     """It is loaded and gave its golden outputs."""
-    return {"name": choose_model(state_of(request).repository, name, version).name, "ready": True}
+    return {"name": choose_model(state_of(request).served, name, version).name, "ready": True}
 
 
 @router.get("/models/{name}/config", responses=_ERRORS)
 @router.get("/models/{name}/versions/{version}/config", responses=_ERRORS)
 async def config(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
     """The configuration, in Triton's words."""
-    return choose_model(state_of(request).repository, name, version).config()
+    state = state_of(request)
+    return choose_model(state.served, name, version).config(state.repository.keep)
 
 
 @router.get("/models/{name}/stats", responses=_ERRORS)
 @router.get("/models/{name}/versions/{version}/stats", responses=_ERRORS)
 async def statistics(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
-    """Counts and times since the service started, in nanoseconds.
+    """Counts and times since the service started, in nanoseconds, of every version that is served or of one.
 
     `queue` is until a request's first row is begun, `compute_infer` from there to the end of its last.
     """
     state = state_of(request)
-    return {"model_stats": [state.statistics.of(choose_model(state.repository, name, version))]}
+    models = [choose_model(state.served, name, version)]
+    if version is None and ":" not in name:
+        models = [choose_model(state.served, name, each) for each in models[0].versions]
+    return {"model_stats": [state.statistics.of(each) for each in models]}
 
 
 @router.post("/repository/index", responses=problems(400, 413, schema=InferenceProblem))
@@ -104,18 +108,18 @@ async def index(request: Request) -> list[dict[str, Any]]:
     only_ready = wanted.get("ready", False)
     if not isinstance(only_ready, bool):
         raise FaultyRequest([Fault("/ready", f"expected true or false, came {shown(only_ready)}")])
-    repository = state_of(request).repository
+    served = state_of(request).served
+    reasons = {(each.name, each.version): each.reason for each in served.failures}
     told = [
         {"name": model.name, "version": model.version, "state": "READY", "reason": ""}
-        for loaded in repository.loaded.values()
-        for model in models_of(loaded)
+        for loaded in served.all
+        for model in models_of(served, loaded)
     ]
     if only_ready:
         return told
-    reasons = {(each.name, each.version): each.reason for each in repository.failures}
-    for name, versions in (await asyncio.to_thread(bundle_versions, repository.root)).items():
-        loaded = repository.loaded.get(name)
-        otherwise = "unloaded" if loaded is None else f"version {loaded.manifest.version} is served"
+    for name, versions in (await asyncio.to_thread(bundle_versions, served.root)).items():
+        ready = [loaded.manifest.version for loaded in served.loaded.get(name, ())]
+        otherwise = f"served: {', '.join(map(str, ready))}" if ready else "unloaded"
         told += [
             {
                 "name": name,
@@ -124,16 +128,16 @@ async def index(request: Request) -> list[dict[str, Any]]:
                 "reason": reasons.get((name, each), otherwise),
             }
             for each in versions
-            if loaded is None or each != loaded.manifest.version
+            if each not in ready
         ]
     return told
 
 
 @router.post("/repository/models/{name}/load", response_class=Response, responses=_CHANGED)
 async def load(request: Request, name: str) -> Response:
-    """Look into the bundle's folder again and serve its newest sound version; requests that run end with the old one.
+    """Load the newest sound versions in the bundle's folder anew; requests that run end with what they began with.
 
-    If no version is sound, the one that is served stays.
+    If none is sound, what is served stays.
     """
     given = (await _fields(request)).get("parameters") or {}
     if given:
@@ -145,7 +149,7 @@ async def load(request: Request, name: str) -> Response:
 
 @router.post("/repository/models/{name}/unload", response_class=Response, responses=_CHANGED)
 async def unload(request: Request, name: str) -> Response:
-    """Serve the bundle no more; requests that run end with it. No bundle depends on another."""
+    """Serve no version of the bundle, until it is loaded or a newer one comes; requests that run end with it."""
     await _fields(request)
     await change_models(request.app, lambda repository: repository.unload(name))
     return Response()

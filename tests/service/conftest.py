@@ -80,15 +80,19 @@ class Client:
 @pytest.fixture(scope="session")
 def client():
     """Serves all the tiny bundles: hourly, quarter-hourly, daily, weekly, monthly."""
-    with Client(create_app(Settings(bundles=BUNDLES))) as client:
+    with Client(create_app(Settings(bundles=BUNDLES, watch_s=0))) as client:
         yield client
 
 
 @pytest.fixture
 def serving():
-    """serving(folder, **settings) -> a client of a service of its own."""
+    """serving(folder, **settings) -> a client of a service of its own, that loads what it is told to alone."""
+
+    def served(folder, watch_s=0, **settings):
+        return stack.enter_context(Client(create_app(Settings(bundles=folder, watch_s=watch_s, **settings))))
+
     with ExitStack() as stack:
-        yield lambda folder, **settings: stack.enter_context(Client(create_app(Settings(bundles=folder, **settings))))
+        yield served
 
 
 @pytest.fixture(scope="session")

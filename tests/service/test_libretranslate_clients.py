@@ -50,7 +50,8 @@ def test_deep_translator(url):
 
 
 def test_a_model_that_translates_is_listed_with_a_sample(url):
-    assert httpx.get(f"{url}/models").json() == {"models": [{"name": "words", "version": 1, "task": "translate"}]}
+    expected = {"name": "words", "version": 1, "versions": [1], "task": "translate"}
+    assert httpx.get(f"{url}/models").json() == {"models": [expected]}
     assert httpx.get(f"{url}/models/words").json()["translate"]["source"] == "en"
     sample = httpx.get(f"{url}/models/words/sample").json()
     answer = httpx.post(f"{url}/translate", json=sample)

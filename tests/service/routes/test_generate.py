@@ -234,7 +234,9 @@ def test_a_body_of_another_kind_is_415(client, content_type):
 
 
 def test_the_model_is_listed_told_and_sampled(client):
-    assert client.get("/models").json() == {"models": [{"name": "syllables", "version": 1, "task": "generate"}]}
+    assert client.get("/models").json() == {
+        "models": [{"name": "syllables", "version": 1, "versions": [1], "task": "generate"}]
+    }
     told = client.get("/models/syllables").json()
     assert told["generate"]["alphabet"] == ALPHABET
     assert set(told["metrics"]["test"]["losses"]) == {"model", "2-grams", "3-grams", "5-grams"}

@@ -252,7 +252,7 @@ def failing(serving, bundles):
 
     def make(fails, error):
         client = serving(bundles("daily"))
-        session = client.app.state.seqcast.repository.loaded["daily"].sessions["forecast"]
+        session = client.app.state.seqcast.served.get("daily").sessions["forecast"]
         sound = session._session
         session._session = Failing(sound, fails, error)
         return client, lambda: setattr(session, "_session", sound)

@@ -5,7 +5,7 @@ NAMES = ["daily", "hourly", "monthly", "quarter-hourly", "weekly"]
 
 def test_lists_every_bundle_that_is_served(client):
     assert client.get("/models").json() == {
-        "models": [{"name": name, "version": 1, "task": "forecast"} for name in NAMES]
+        "models": [{"name": name, "version": 1, "versions": [1], "task": "forecast"} for name in NAMES]
     }
 
 
@@ -38,7 +38,11 @@ def test_a_sample_feeds_the_forecast(client, bundle, name):
 
 @pytest.mark.parametrize("path", ["/models/{}", "/models/{}/sample"])
 def test_a_model_may_be_named_with_its_version(client, path):
-    assert client.get(path.format("hourly:1")).json() == client.get(path.format("hourly")).json()
+    told = client.get(path.format("hourly:1")).json()
+    assert told.pop("model", "hourly:1") == "hourly:1"  # a sample is for the version that it was asked of
+    expected = client.get(path.format("hourly")).json()
+    expected.pop("model", None)
+    assert told == expected
 
 
 @pytest.mark.parametrize("path", ["/models/{}", "/models/{}/sample"])

@@ -152,14 +152,40 @@ def test_with_nothing_loaded_it_is_not_ready(serving, bundles):
 
 def test_loading_takes_the_newest_version(serving, bundles, next_version, series, sound):
     folder = bundles("daily")
-    client = serving(folder)
+    client = serving(folder, versions=1)
     next_version(folder / "daily" / "1")
     assert infer(client, sound).json()["model_version"] == "1"
     assert client.post("/v2/repository/models/daily/load", content=b"{}").status_code == 200
     assert infer(client, sound).json()["model_version"] == "2"
     assert client.forecast({"series": [series("daily")]})["version"] == 2
     assert 'seqcast_bundle_info{model="daily",task="forecast",version="2"} 1.0' in client.get("/metrics").text
-    assert states(client)["daily", "1"] == ("UNAVAILABLE", "version 2 is served")
+    assert states(client)["daily", "1"] == ("UNAVAILABLE", "served: 2")
+
+
+def test_each_of_the_versions_served_is_a_model_of_its_own(serving, bundles, next_version, replace_file, sound):
+    folder = bundles("daily", "hourly")
+    for _ in range(2):
+        newest = next_version(max((folder / "daily").iterdir()))
+    next_version(folder / "hourly" / "1")
+    client = serving(folder, versions=2)
+    assert client.get("/v2/models/daily").json()["versions"] == ["3", "2"]
+    assert client.get("/v2/models/daily/versions/2").json() == client.get("/v2/models/daily:2").json()
+    policy = client.get("/v2/models/daily:2/config").json()["version_policy"]
+    assert policy == {"latest": {"num_versions": 2}}
+    for name in ("daily", "daily:3", "daily/versions/3", "daily:2", "daily/versions/2"):
+        expected = "2" if name.endswith("2") else "3"
+        assert infer(client, sound, name).json()["model_version"] == expected
+        assert client.get(f"/v2/models/{name}/ready").status_code == 200
+    assert client.get("/v2/models/hourly@attention/versions/1").json()["versions"] == ["2", "1"]
+    told = {each["version"]: each for each in client.get("/v2/models/daily/stats").json()["model_stats"]}
+    assert {version: each["inference_stats"]["success"]["count"] for version, each in told.items()} == {"3": 3, "2": 2}
+    (told,) = client.get("/v2/models/daily/versions/2/stats").json()["model_stats"]
+    assert told["version"] == "2"
+    assert len(client.get("/v2/models/stats").json()["model_stats"]) == 6
+    assert states(client)["daily", "1"] == ("UNAVAILABLE", "served: 3, 2")
+    assert {version for name, version in states(client, {"ready": True}) if name == "daily"} == {"3", "2"}
+    assert "daily:3, daily:2, hourly:2, hourly:1" in fault(client, sound, 404, "daily:1")
+    assert newest.name == "3"
 
 
 def test_a_version_that_is_not_sound_is_passed_over(serving, bundles, next_version, sound):
