@@ -33,7 +33,7 @@ from model.tasks import TASKS, Trained
 from model.translation import PairsData, greedy_ids
 from service.decoder import Decoder
 from service.engine.batching import RowPool
-from service.engine.session import Session
+from service.engine.session import CPU, Session
 
 BATCHES = (1, 8, 32)
 SENTENCES = 32
@@ -86,7 +86,7 @@ def _ours(trained: Trained, data: PairsData, int8: bool, cores: int, folder: Pat
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    sessions = {name: Session(folder / graph.file, "cpu") for name, graph in graphs.items()}
+    sessions = {name: Session(folder / graph.file, CPU) for name, graph in graphs.items()}
     decoder, pool = Decoder(sessions, data.spec, (data.source, data.target)), RowPool(cores)
     loop = asyncio.new_event_loop()
     return lambda sources: loop.run_until_complete(decoder.greedy(sources, pool))

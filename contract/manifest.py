@@ -134,6 +134,11 @@ class Manifest:
         return _MAIN_GRAPHS[self.task]
 
     @property
+    def quantized(self) -> bool:
+        """Whether its graphs compute with int8."""
+        return self.training.get("weights") == "int8"
+
+    @property
     def needed(self) -> set[str]:
         """The files that graphs and texts are read from."""
         graphs = {graph.file for graph in self.graphs.values()}

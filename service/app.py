@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 def create_app(settings: Settings) -> FastAPI:
     """Raises NotReady if the device asked for is not there, FaultySettings if the file of API keys cannot be read."""
-    device = choose_device(settings.device)
+    device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib)
     keys = Keys(settings.api_keys) if settings.api_keys is not None else None
 
     @asynccontextmanager
@@ -35,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         repository.load()
         pool = RowPool(settings.threads)
         log.info("%d rows at a time on %s", pool.threads, device)
-        metrics.show_engine(device, pool.waiting)
+        metrics.show_engine(str(device), pool.waiting)
         app.state.seqcast = State.of(settings, repository, pool, metrics, keys)
         async with follow_folder(app):
             yield

@@ -10,7 +10,7 @@ from contract.bundle import bundle_versions
 from contract.errors import NotReady, SeqcastError
 from service.engine.batching import cpu_quota, usable_cpus
 from service.engine.repository import load_bundle
-from service.engine.session import Device, choose_device, lack_of_cuda, providers
+from service.engine.session import CPU, Device, choose_device, lack_of_cuda, providers
 from service.settings import Settings
 
 _PACKAGES = ("seqcast", "onnxruntime", "onnxruntime-gpu", "numpy", "fastapi", "uvicorn", "pydantic", "tokenizers")
@@ -19,9 +19,9 @@ _PACKAGES = ("seqcast", "onnxruntime", "onnxruntime-gpu", "numpy", "fastapi", "u
 def examine(settings: Settings) -> dict[str, Any]:
     """Everything found, and as "complaints" what is wrong with it."""
     complaints = []
-    device: Device = "cpu"
+    device = CPU
     try:
-        device = choose_device(settings.device)
+        device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib)
     except NotReady as error:
         complaints.append(str(error))
     bundles = _bundles(settings, device)
@@ -32,7 +32,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **_versions()},
         "device": {
             "asked_for": settings.device,
-            "used": device,
+            "used": device.kind,
             "providers": providers(),
             "cuda_lacks": lack_of_cuda(),
         },

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes CUDA if it works; cuda refuses to start without it"
     )
+    cuda_precision: Literal["fp32", "tf32", "fp16"] = Field(
+        "fp32", description="How CUDA computes; tf32 and fp16 are faster, with ten bits of mantissa in place of 23"
+    )
+    cuda_memory_mib: int | None = Field(
+        None, ge=1, description="Most memory of each graph on the GPU, in MiB; by default, as much as it takes"
+    )
     threads: int | None = Field(
         None, ge=1, description="Rows computed at a time; by default, the CPUs that this process may use"
     )

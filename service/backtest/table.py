@@ -22,7 +22,8 @@ async def backtest_of_table(
 
     Raises FaultyRequest, UnknownModel or NotReady.
     """
-    repository = Repository(settings.bundles, choose_device(settings.device), settings.versions)
+    device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib)
+    repository = Repository(settings.bundles, device, settings.versions)
     repository.load()
     loaded = repository.served.get(fields["model"])
     try:

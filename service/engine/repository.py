@@ -12,7 +12,7 @@ from contract.bundle import Bundle, bundle_versions, read_bundle
 from contract.errors import BundleError, UnknownModel, UnusableBundle
 from contract.manifest import Manifest
 from contract.text import Vocabulary
-from service.engine.session import Arrays, Device, Session
+from service.engine.session import CPU, Arrays, Device, Session
 from service.tally import tally
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Repository:
 
     def __init__(self, root: Path, device: Device, keep: int = 1) -> None:
         self.root = root
-        self.device: Device = device
+        self.device = device
         self.keep = keep
         self.served = Served(root)
         self._seen: Look = {}
@@ -271,6 +271,8 @@ def load_verified(bundle: Bundle, device: Device) -> LoadedBundle:
     """Load and replay. Raises BundleError."""
     manifest, golden = bundle.manifest, bundle.golden()
     vocabularies = bundle.vocabularies() if manifest.translate is not None else None
+    if manifest.quantized:
+        device = CPU  # CUDA has no kernels for such graphs
     with _copy(bundle) as folder:
         sessions = {name: Session(folder / graph.file, device) for name, graph in manifest.graphs.items()}
     for name, graph in manifest.graphs.items():

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from contract.errors import GraphFailed, NotReady, UnusableFile, WrongAnswer
 from contract.graphs import Graph
 
 Arrays = Mapping[str, NDArray[Any]]
-Device = Literal["cpu", "cuda"]
+Precision = Literal["fp32", "tf32", "fp16"]
 _DTYPES = {"tensor(double)": "float64", "tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 # ONNX Runtime's errors have no base of their own; those of C++ come as Python's
 _FAILURES: tuple[type[Exception], ...] = (
@@ -24,17 +25,43 @@ _FAILURES: tuple[type[Exception], ...] = (
 )
 
 
-def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
-    """Raises NotReady if CUDA is asked for and there is none."""
+HALF_TOLERANCE = 0.1
+"""Golden answers of TF32 and FP16, which both have ten bits of mantissa, may differ by so much of their spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where graphs are computed; on CUDA, in which precision, and with how much memory at most for each."""
+
+    kind: Literal["cpu", "cuda"] = "cpu"
+    precision: Precision = "fp32"
+    memory_mib: int | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "cpu" else f"{self.kind} {self.precision}"
+
+    @property
+    def exact(self) -> bool:
+        """Whether it computes as the exporter did."""
+        return self.precision == "fp32"
+
+
+CPU = Device()
+
+
+def choose_device(
+    wanted: Literal["auto", "cpu", "cuda"], precision: Precision = "fp32", memory_mib: int | None = None
+) -> Device:
+    """`precision` and `memory_mib` are for CUDA. Raises NotReady if that is asked for and not there."""
     if wanted == "cpu":
-        return "cpu"
+        return CPU
     lack = lack_of_cuda()
     if lack is None:
         onnxruntime.preload_dlls()  # the CUDA libraries that came as Python packages
-        return "cuda"
+        return Device("cuda", precision, memory_mib)
     if wanted == "cuda":
         raise NotReady(f"device cuda was asked for, but {lack}")
-    return "cpu"
+    return CPU
 
 
 def providers() -> list[str]:
@@ -70,15 +97,14 @@ class Session:
         # parallel across rows, not within one: for small models two threads on a row are slower than one
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        providers = ["CPUExecutionProvider"]
-        if device == "cuda":
-            providers.insert(0, "CUDAExecutionProvider")
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=providers)
+            graph = half(path) if device.precision == "fp16" else path
+            self._session = onnxruntime.InferenceSession(graph, options, providers=_providers(device))
         except _FAILURES as error:
             raise UnusableFile(f"{path.name}: ONNX Runtime cannot load it: {error}") from error
-        if device == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
+        if device.kind == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise NotReady("ONNX Runtime could not start CUDA and fell back to the CPU; its log says why")
+        self._device = device
         self.inputs = [each.name for each in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.suspect = False
@@ -112,10 +138,36 @@ class Session:
             answer = self.run({each.name: golden[each.name] for each in graph.inputs})
         except GraphFailed as error:
             raise UnusableFile(f"{graph.file} cannot run on its golden inputs: {error}") from error
-        wrong = differ(answer, {each.name: golden[each.name] for each in graph.outputs}, graph.tolerance)
+        tolerance = graph.tolerance if self._device.exact else max(graph.tolerance, HALF_TOLERANCE)
+        wrong = differ(answer, {each.name: golden[each.name] for each in graph.outputs}, tolerance)
         if wrong:
             raise WrongAnswer(f"{graph.file} on its golden inputs: {wrong}")
         self.suspect = False
+
+
+def half(path: Path) -> bytes:
+    """The graph with weights and computation in FP16, its inputs and outputs as they were. Raises NotReady."""
+    try:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+    except ImportError as error:
+        raise NotReady(f"fp16 was asked for, but {error.name} is missing: install seqcast[serve-gpu]") from error
+    # inferring shapes would write a file into the bundle
+    model = convert_float_to_float16(str(path), keep_io_types=True, disable_shape_infer=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _providers(device: Device) -> list[str | tuple[str, dict[str, str]]]:
+    if device.kind == "cpu":
+        return ["CPUExecutionProvider"]
+    options = {
+        "use_tf32": str(int(device.precision == "tf32")),
+        "cudnn_conv_algo_search": "HEURISTIC",  # the default tries every algorithm at each new shape
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+    if device.memory_mib is not None:
+        options["gpu_mem_limit"] = str(device.memory_mib * 2**20)
+    return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
 
 
 def _signature(arguments: Sequence[onnxruntime.NodeArg]) -> list[tuple[str, str, tuple[int | None, ...]]]:

@@ -11,6 +11,7 @@ from contract.errors import MissingFile, UnusableFile, WrongAnswer, WrongHash
 from service.decoder import Decoder
 from service.engine.batching import RowPool
 from service.engine.repository import load_bundle
+from service.engine.session import CPU
 
 WORDS = Path(__file__).parents[1] / "translators" / "words"
 TEXTS = [
@@ -25,7 +26,7 @@ TRANSLATIONS = ["uno gatto", "due cane e tre casa .", "albero", "cinque sei ? un
 
 @pytest.fixture(scope="module")
 def loaded():
-    return load_bundle(WORDS / "1", "cpu")
+    return load_bundle(WORDS / "1", CPU)
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +145,10 @@ def test_weights_are_verified_as_graphs_are(copy):
     content[100] ^= 1
     weights.write_bytes(content)
     with pytest.raises(WrongHash, match=r"weights\.bin"):
-        load_bundle(copy, "cpu")
+        load_bundle(copy, CPU)
     weights.unlink()
     with pytest.raises(MissingFile, match=r"weights\.bin"):
-        load_bundle(copy, "cpu")
+        load_bundle(copy, CPU)
 
 
 @pytest.mark.parametrize(("name", "message"), [("target", "target: expected the golden"), ("log_probs", "log_probs")])

@@ -8,6 +8,7 @@ from service.backtest.backtester import Backtester
 from service.backtest.schemas import BacktestRequest
 from service.engine.batching import RowPool
 from service.engine.repository import load_bundle
+from service.engine.session import CPU
 from service.settings import Settings
 
 
@@ -20,7 +21,7 @@ def run(bundle, series):
     """run(pause, rows): a backtest of so many daily rows, all but the first fortieth forecast."""
 
     def run(pause, rows):
-        backtester = Backtester(load_bundle(bundle("daily").path, "cpu"), Settings())
+        backtester = Backtester(load_bundle(bundle("daily").path, CPU), Settings())
         request = BacktestRequest(series=[series("daily", rows)], share=0.975)
         pool = RowPool(2)
         try:

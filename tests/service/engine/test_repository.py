@@ -12,6 +12,7 @@ import pytest
 from contract.bundle import read_bundle
 from contract.errors import UnknownModel, UnusableBundle
 from service.engine.repository import Failure, Repository, load_bundle
+from service.engine.session import CPU
 
 WORDS = Path(__file__).parents[2] / "translators" / "words" / "1"
 
@@ -43,7 +44,7 @@ def spoil():
 
 
 def loaded(folder, keep=1):
-    repository = Repository(folder, "cpu", keep)
+    repository = Repository(folder, CPU, keep)
     repository.load()
     return repository
 
@@ -319,7 +320,7 @@ def test_what_is_replaced_is_freed_when_the_last_who_holds_it_lets_go(versions, 
 def test_weights_that_are_rewritten_in_place_change_no_answer(tmp_path):
     """ONNX Runtime maps them: cut short, they would end the process."""
     path = shutil.copytree(WORDS, tmp_path / "words" / "1")
-    words = load_bundle(path, "cpu")
+    words = load_bundle(path, CPU)
     weights = path / "weights.bin"
     for content in (b"\xff" * weights.stat().st_size, b""):
         with weights.open("r+b") as file:
@@ -334,7 +335,7 @@ def test_without_space_for_a_copy_weights_are_used_as_they_are(tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("service.engine.repository.TemporaryDirectory", refuse)
-    assert load_bundle(WORDS, "cpu").manifest == read_bundle(WORDS).manifest
+    assert load_bundle(WORDS, CPU).manifest == read_bundle(WORDS).manifest
     (told,) = caplog.records
     assert told.levelno == logging.WARNING
     assert told.message == f"no space for a copy of {WORDS}, which must not be written to: No space left on device"

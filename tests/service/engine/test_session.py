@@ -1,13 +1,15 @@
+from importlib.util import find_spec
+
 import numpy as np
 import onnxruntime
 import pytest
 
 from contract.errors import NotReady, UnusableFile
 from service.engine import session
-from service.engine.session import Session, choose_device, differ
+from service.engine.session import CPU, Device, Session, choose_device, differ
 
-CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-CPU = ["CPUExecutionProvider"]
+WITH_CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+WITHOUT = ["CPUExecutionProvider"]
 
 
 @pytest.fixture
@@ -25,20 +27,23 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("wanted", "providers", "has_gpu", "expected"),
     [
-        ("auto", CPU, True, "cpu"),
-        ("cpu", CPU, False, "cpu"),
-        ("auto", CUDA, True, "cuda"),
-        ("auto", CUDA, False, "cpu"),
-        ("cuda", CUDA, True, "cuda"),
-        ("cpu", CUDA, True, "cpu"),
+        ("auto", WITHOUT, True, "cpu"),
+        ("cpu", WITHOUT, False, "cpu"),
+        ("auto", WITH_CUDA, True, "cuda"),
+        ("auto", WITH_CUDA, False, "cpu"),
+        ("cuda", WITH_CUDA, True, "cuda"),
+        ("cpu", WITH_CUDA, True, "cpu"),
     ],
 )
 def test_cuda_is_taken_where_it_is_and_may_be(machine, wanted, providers, has_gpu, expected):
     machine(providers, has_gpu)
-    assert choose_device(wanted) == expected
+    device = choose_device(wanted, "tf32", 512)
+    assert (device.kind, device.precision) == (expected, "tf32" if expected == "cuda" else "fp32")
 
 
-@pytest.mark.parametrize(("providers", "has_gpu", "lack"), [(CPU, True, "no CUDA"), (CUDA, False, "no NVIDIA driver")])
+@pytest.mark.parametrize(
+    ("providers", "has_gpu", "lack"), [(WITHOUT, True, "no CUDA"), (WITH_CUDA, False, "no NVIDIA driver")]
+)
 def test_cuda_is_refused_where_it_is_not(machine, providers, has_gpu, lack):
     machine(providers, has_gpu)
     with pytest.raises(NotReady, match=lack):
@@ -48,13 +53,19 @@ def test_cuda_is_refused_where_it_is_not(machine, providers, has_gpu, lack):
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA")
 def test_cuda_never_falls_back_to_the_cpu_unsaid(bundle):
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"), pytest.raises(NotReady, match="fell back"):
-        Session(bundle("daily").graph("forecast"), "cuda")
+        Session(bundle("daily").graph("forecast"), Device("cuda"))
+
+
+@pytest.mark.skipif(find_spec("onnx") is not None, reason="onnx is there")
+def test_fp16_says_what_it_lacks(bundle):
+    with pytest.raises(NotReady, match=r"onnx is missing: install seqcast\[serve-gpu\]"):
+        Session(bundle("daily").graph("forecast"), Device("cuda", "fp16"))
 
 
 @pytest.mark.parametrize("name", ["hourly", "weekly", "monthly"])
 def test_gives_outputs_by_name_and_golden_values_for_golden_inputs(bundle, name):
     golden = bundle(name).golden()
-    session = Session(bundle(name).graph("forecast"), "cpu")
+    session = Session(bundle(name).graph("forecast"), CPU)
     answer = session.run({name: golden[name] for name in ("history", "calendar")})
     assert set(answer) == {"forecast"}
     assert differ(answer, {"forecast": golden["forecast"]}, tolerance=1e-5) is None
@@ -62,7 +73,7 @@ def test_gives_outputs_by_name_and_golden_values_for_golden_inputs(bundle, name)
 
 
 def test_another_bundles_graph_is_not_this_one(bundle):
-    session = Session(bundle("hourly").graph("forecast"), "cpu")
+    session = Session(bundle("hourly").graph("forecast"), CPU)
     with pytest.raises(UnusableFile, match=r"expected a graph of .*28, 2.*, came one of .*96, 3"):
         session.replay(bundle("daily").manifest.graphs["forecast"], bundle("daily").golden())
 
