@@ -20,6 +20,7 @@ from benchmarks.load import request_bytes, run_load
 from benchmarks.served import Served, served
 from contract.bundle import GOLDEN, Bundle, write_bundle
 from service.engine.repository import Repository
+from service.engine.session import CPU
 from service.forecaster import sample_request
 
 CLIENTS = (1, 8)
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15)
     arguments = parser.parse_args()
 
-    repository = Repository(arguments.bundles, "cpu")
+    repository = Repository(arguments.bundles, CPU)
     repository.load()
     loaded = repository.served.get(arguments.model)
     body = sample_request(loaded)

@@ -22,6 +22,7 @@ from contract.forecast_window import forecast_window
 from contract.timestamps import parse_timestamps
 from service.engine.batching import usable_cpus
 from service.engine.repository import LoadedBundle, Repository
+from service.engine.session import CPU
 from service.forecaster import sample_request
 
 CLIENTS = (1, 8, 32)
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     arguments = parser.parse_args()
 
-    repository = Repository(arguments.bundles, "cpu")
+    repository = Repository(arguments.bundles, CPU)
     repository.load()
     loaded = repository.served.get(arguments.model)
     bodies = _bodies(loaded, arguments.data)

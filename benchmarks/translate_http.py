@@ -22,6 +22,7 @@ from contract.text import Vocabulary
 from service.decoder import Decoder
 from service.engine.batching import RowPool, usable_cpus
 from service.engine.repository import LoadedBundle, Repository
+from service.engine.session import CPU
 
 # made up here: 400 sentences of four to sixteen words
 OPENINGS = ("My sister", "The old man", "Our new teacher", "The tall policeman", "Somebody")
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     arguments = parser.parse_args()
 
-    repository = Repository(arguments.bundles, "cpu")
+    repository = Repository(arguments.bundles, CPU)
     repository.load()
     loaded = repository.served.get(arguments.model)
     cores, texts = usable_cpus(), _texts(arguments.sentences)
