@@ -18,7 +18,7 @@ types: .venv/.dev
 	.venv/bin/mypy
 
 serve-tests: .venv/.dev .venv-train/.train
-	.venv/bin/python -m pytest tests/contract tests/service tests/rules tests/docker
+	.venv/bin/python -m pytest tests/contract tests/service tests/rules tests/docker tests/browser
 
 train-tests: .venv-train/.dev .venv/.dev
 	.venv-train/bin/python -m pytest tests/contract tests/model tests/parity tests/system

@@ -15,7 +15,7 @@ from service.errors import add_error_handlers
 from service.keys import Keys
 from service.metrics import Metrics
 from service.openapi import add_components
-from service.routes import backtest, forecast, generate, health, inference, models, translate, v2
+from service.routes import backtest, forecast, generate, health, inference, models, playground, translate, v2
 from service.routes.guard import OPEN, guard
 from service.settings import Settings
 from service.state import State, follow_folder
@@ -51,8 +51,9 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         dependencies=[] if keys is None else [Depends(guard)],
     )
-    for routes in (forecast, backtest, translate, generate, models, inference, v2, health):
+    for routes in (forecast, backtest, translate, generate, models, inference, v2, health, playground):
         app.include_router(routes.router)
+    app.mount("/playground", playground.files)
     app.add_middleware(Watch, metrics=metrics)
     add_error_handlers(app)
     add_components(app, None if keys is None else OPEN)

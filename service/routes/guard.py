@@ -6,7 +6,7 @@ from contract.errors import MissingKey, UnknownKey
 from service.state import state_of
 from service.tally import tally
 
-OPEN = ("/healthz", "/readyz", "/metrics", "/docs", "/languages", "/v2/health/live", "/v2/health/ready")
+OPEN = ("/", "/healthz", "/readyz", "/metrics", "/docs", "/languages", "/v2/health/live", "/v2/health/ready")
 """What orchestrators, Prometheus and browsers ask, which have no key, and LibreTranslate's clients without theirs."""
 _IN_BODY = "/translate"
 

@@ -1,0 +1,351 @@
+// The view Forecast.
+import { address, bundles, manifest } from "./api.js";
+import { ChartGroup } from "./chart.js";
+import { byId, debounced, make, offer } from "./dom.js";
+import { copy, save } from "./download.js";
+import { Faults } from "./faults.js";
+import { compare, drawPanel, short } from "./panels.js";
+import { pictureOf } from "./picture.js";
+import { quoted } from "./shell.js";
+import { season, written } from "./stamps.js";
+import { askForecast, setTable, subject, takeSample } from "./subject.js";
+
+const LONG = 1_000_000; // characters: more would make the field slow
+const SHOWN_LINES = 100;
+
+const at = (name) => byId(`forecast-${name}`);
+const group = new ChartGroup((zoomed) => (at("zoom-out").hidden = !zoomed));
+let faults = null;
+let shown = null; // what the charts were drawn from
+let asking = new AbortController(); // of the last question: one that is asked in its place ends it
+
+export async function start() {
+  const table = at("table");
+  const fields = { "/model": at("model"), "/horizon": at("horizon"), "/levels": at("levels"), "/fill": at("fill") };
+  const ofTable = Object.fromEntries(["/rows", "/columns", "/time_column", ""].map((pointer) => [pointer, table]));
+  faults = new Faults({ ...fields, ...ofTable }, at("problem"), jumpTo);
+  at("model").addEventListener("change", choose);
+  at("sample").addEventListener("click", sample);
+  at("open").addEventListener("click", () => at("file").click());
+  at("file").addEventListener("change", () => open(at("file").files[0]));
+  table.addEventListener("input", () => {
+    setTable(table.value, "table.csv");
+    showTable();
+    askSoon();
+  });
+  startDrop(byId("view-forecast"));
+  at("origin").addEventListener("input", () => {
+    subject.origin = Number(at("origin").value);
+    showOrigin();
+    askSoon();
+  });
+  for (const name of ["horizon", "fill", "levels"]) at(name).addEventListener("input", askSoon);
+  at("csv").addEventListener("click", downloadCsv);
+  at("png").addEventListener("click", downloadPng);
+  at("zoom-out").addEventListener("click", () => group.zoomOut());
+  at("copy").addEventListener("click", () => copy(at("curl").textContent, at("copy")));
+  at("values").addEventListener("toggle", drawValues);
+  document.documentElement.addEventListener("themechange", draw);
+  await offerBundles();
+}
+
+/** When the view is shown again: another may have changed the table. */
+export function show() {
+  if (subject.table && shown?.table !== subject.table) {
+    showTable();
+    askSoon();
+  }
+}
+
+const askLater = debounced(() => ask(), 200);
+
+function askSoon() {
+  wait();
+  askLater();
+}
+
+/** What is shown is not yet what is asked for. @returns {AbortSignal} of the question to come */
+function wait() {
+  at("panels").setAttribute("aria-busy", "true");
+  asking.abort();
+  asking = new AbortController();
+  return asking.signal;
+}
+
+async function offerBundles() {
+  try {
+    const served = (await bundles()).filter((each) => each.task === "forecast");
+    offer(at("model"), served.map(({ name, version }) => ({ value: name, text: `${name} · version ${version}` })));
+    if (served.length) await choose();
+    else refuse(new Error("No bundle that forecasts is served."));
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+/** Another bundle: its own sample, unless the table is the user's. */
+async function choose() {
+  const model = (subject.model = at("model").value);
+  const signal = wait();
+  try {
+    const { forecast, intervals } = await manifest(model);
+    if (subject.model !== model) return; // another was chosen meanwhile
+    at("horizon").value = forecast.pred_len;
+    const known = ["80", "95"].filter((level) => intervals?.half_widths[level]);
+    const none = { value: "", text: known.length ? "none" : "none: this bundle has no intervals" };
+    const all = known.length ? [{ value: known.join(","), text: `${known.join(" and ")} %` }] : [];
+    at("levels").replaceChildren();
+    offer(at("levels"), [...all, none]);
+    at("levels").selectedIndex = 0;
+    if (subject.table === null || subject.sampleOf !== null) await takeSample(model, signal);
+    showTable();
+    await ask();
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+async function sample() {
+  const signal = wait();
+  try {
+    await takeSample(subject.model, signal);
+    showTable();
+    await ask();
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+async function open(file) {
+  if (!file) return;
+  wait();
+  setTable(await file.text(), file.name);
+  at("file").value = ""; // the same file can be opened again, once it has changed
+  showTable();
+  askSoon();
+}
+
+function startDrop(view) {
+  view.addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    at("drop").classList.add("dropping");
+  });
+  view.addEventListener("dragleave", () => at("drop").classList.remove("dropping"));
+  view.addEventListener("drop", (event) => {
+    at("drop").classList.remove("dropping");
+    if (!event.dataTransfer.files.length) return;
+    event.preventDefault();
+    open(event.dataTransfer.files[0]);
+  });
+}
+
+function showTable() {
+  const { table } = subject;
+  const long = table.text.length > LONG;
+  const field = at("table");
+  const text = long ? table.upTo(SHOWN_LINES) : table.text;
+  if (field.value !== text) field.value = text;
+  field.readOnly = long;
+  at("table-hint").textContent = long
+    ? `${table.name}: the first ${SHOWN_LINES} of ${table.rows} rows. All of them are sent.`
+    : `${table.rows} rows: a column of timestamps, then numbers. Paste yours, or drop a file here.`;
+  at("origin").min = "1";
+  at("origin").max = String(Math.max(1, table.rows));
+  at("origin").value = String(subject.origin);
+  showOrigin();
+}
+
+function showOrigin() {
+  const { table, origin } = subject;
+  at("origin-row").textContent = origin < table.rows ? `${origin} of ${table.rows}` : `${origin}, the last`;
+}
+
+/** The place of a fault in the table, if all of it is in the field. */
+function jumpTo({ pointer }) {
+  const row = /^\/rows\/(\d+)(?:\/|$)/.exec(pointer);
+  const place = row && !at("table").readOnly ? subject.table?.place(Number(row[1])) : null;
+  if (!place) return null;
+  return () => {
+    const field = at("table");
+    field.focus();
+    field.setSelectionRange(place.start, place.end);
+    // browsers scroll to a selection that is typed at alone
+    const lines = field.value.slice(0, place.start).split("\n").length - 1;
+    field.scrollTop = (lines - 2) * (field.scrollHeight / field.value.split("\n").length);
+  };
+}
+
+/** The request's parameters, as the form has them. */
+function wanted() {
+  const query = { model: subject.model, fill: at("fill").value };
+  if (at("horizon").value) query.horizon = at("horizon").value;
+  if (at("levels").value) query.levels = at("levels").value;
+  return query;
+}
+
+async function ask() {
+  subject.fill = at("fill").value;
+  const signal = wait();
+  const { table, origin } = subject;
+  const query = wanted();
+  try {
+    const { forecast: spec } = await manifest(query.model);
+    const response = await askForecast(table, origin, { ...query, history: "true" }, { signal });
+    const answer = await response.json();
+    const [forecast] = answer.forecasts;
+    const truth = await truthOf(table, origin, query, forecast, spec, signal);
+    faults.clear();
+    const within = season(spec.frequency);
+    const fits = within !== null && within.rows > 1 && within.rows <= spec.seq_len ? within : null;
+    shown = { table, origin, query, answer, spec, truth, naive: naiveName(fits), picture: compare(forecast, truth.rows, fits) };
+    draw();
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+const naiveName = (season) => (season === null ? "last value repeated" : `last ${season.name} repeated`);
+
+/**
+ * What came where the table goes on, by timestamp, as the service reads it: a forecast from later on tells its history.
+ * @returns {Promise<{rows: Map, problem: string | null}>}
+ */
+async function truthOf(table, origin, { model, fill }, forecast, spec, signal) {
+  const rows = new Map();
+  const steps = Math.min(forecast.timestamps.length, table.rows - origin);
+  try {
+    for (let ahead = 0; ahead < steps; ahead += spec.seq_len) {
+      const end = origin + Math.min(steps, ahead + spec.seq_len);
+      const response = await askForecast(table, end, { model, fill, history: "true" }, { signal });
+      const [{ history }] = (await response.json()).forecasts;
+      history.timestamps.forEach((stamp, index) => {
+        const values = Object.fromEntries(Object.entries(history.values).map(([name, each]) => [name, each[index]]));
+        const filled = Object.entries(history.filled).filter(([, places]) => places.includes(index));
+        rows.set(String(stamp), { values, filled: new Set(filled.map(([name]) => name)) });
+      });
+    }
+  } catch (error) {
+    if (error.name === "AbortError" || !error.faults) throw error;
+    return { rows, problem: error.faults.map(({ message }) => message).join("; ") || error.message };
+  }
+  return { rows, problem: null };
+}
+
+/** Charts of a request before this one would be taken for its answer. */
+function refuse(error) {
+  if (error.name === "AbortError") return; // another question was asked in its place
+  shown = null;
+  draw();
+  faults.show(error.faults ? error : { faults: [], message: error.message });
+}
+
+function draw() {
+  group.destroy();
+  const panels = at("panels");
+  panels.replaceChildren();
+  panels.removeAttribute("aria-busy");
+  for (const name of ["csv", "png", "copy"]) at(name).disabled = shown === null;
+  at("curl").textContent = shown === null ? "" : curl();
+  at("keys").hidden = at("zoom-out").hidden = true;
+  at("warnings").replaceChildren();
+  at("summary").textContent = shown === null ? "No forecast." : summary();
+  showLegend();
+  drawValues();
+  if (shown === null) return;
+  at("keys").hidden = false;
+  const [forecast] = shown.answer.forecasts;
+  const told = [...forecast.warnings, ...(shown.truth.problem ? [`The truth is not shown: ${shown.truth.problem}`] : [])];
+  at("warnings").append(...told.map((warning) => make("li", {}, warning)));
+  for (const column of shown.picture.columns) {
+    drawPanel(panels, group, shown.picture, column, shown.spec.units[column.name], shown.naive);
+  }
+}
+
+function showLegend() {
+  const columns = shown?.picture.columns ?? [];
+  const has = {
+    "[data-level='80']": columns.some(({ bands }) => bands.some(({ level }) => level === "80")),
+    "[data-level='95']": columns.some(({ bands }) => bands.some(({ level }) => level === "95")),
+    "[data-truth]": columns.some(({ error }) => error !== null),
+    "[data-filled]": columns.some(({ filled }) => filled.size),
+    "[data-missing]": columns.some(({ missing }) => missing.some(Boolean)),
+  };
+  const legend = document.querySelector("#view-forecast .legend");
+  legend.hidden = shown === null;
+  for (const [selector, there] of Object.entries(has)) legend.querySelector(selector).hidden = !there;
+}
+
+function summary() {
+  const { answer, picture, naive } = shown;
+  const { timestamps } = answer.forecasts[0];
+  const last = picture.stamps[picture.origin - 1];
+  const what = `${answer.model}, version ${answer.version}: ${timestamps.length} steps after ${written(last)}`;
+  const judged = picture.columns.filter(({ error }) => error !== null);
+  if (!judged.length) return `${what}.`;
+  const nearer = judged.filter(({ error, naiveError }) => error < naiveError).length;
+  return `${what}. Nearer to the truth than ${naive} in ${nearer} of ${judged.length} columns, from this one row; seqcast backtest tells it of many.`;
+}
+
+/** What a shell gives the same CSV with. */
+function curl() {
+  const { table, origin, query } = shown;
+  const whole = origin >= table.rows;
+  const sampled = subject.sampleOf !== null;
+  const given = sampled ? `models/${encodeURIComponent(subject.sampleOf)}/sample` : null;
+  const file = quoted(table.name.startsWith("-") ? `./${table.name}` : table.name);
+  const authorization = sessionStorage.length && sessionStorage.getItem("seqcast-key") ? ' -H "Authorization: Bearer $SEQCAST_KEY"' : "";
+  const parts = [];
+  if (sampled) parts.push(`curl -s${authorization} ${quoted(address(given).href)} -H 'accept: text/csv'`);
+  if (!whole) parts.push(`head -n ${table.linesUpTo(origin)}${sampled ? "" : ` ${file}`}`);
+  const data = sampled || !whole ? "@-" : quoted(`@${table.name}`);
+  parts.push(`curl -s${authorization} --data-binary ${data} -H 'content-type: text/csv' ${quoted(address("forecast", query).href)}`);
+  return parts.join(" |\n  ");
+}
+
+async function downloadCsv() {
+  try {
+    const answer = await askForecast(shown.table, shown.origin, shown.query, { accept: "text/csv" });
+    save(await answer.text(), `${shown.answer.model}-forecast.csv`, "text/csv");
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+async function downloadPng() {
+  const { answer, picture, naive, spec } = shown;
+  const charts = picture.columns.map((column, index) => ({
+    captions: [
+      [column.name, spec.units[column.name]].filter(Boolean).join("  "),
+      column.error === null ? "" : `MAE ${short(column.error)} · ${naive} ${short(column.naiveError)}`,
+    ],
+    canvas: group.charts[index].plot.ctx.canvas,
+  }));
+  const title = `${answer.model}, version ${answer.version}: after ${written(picture.stamps[picture.origin - 1])}`;
+  save(await pictureOf(title, charts), `${answer.model}-forecast.png`);
+}
+
+/** The forecast in rows and cells; only once somebody opens it. */
+function drawValues() {
+  const parent = at("values").querySelector(".scroll");
+  parent.replaceChildren();
+  at("values").hidden = shown === null;
+  if (shown === null || !at("values").open) return;
+  const [forecast] = shown.answer.forecasts;
+  const names = Object.keys(forecast.values);
+  const cell = (text) => make("td", {}, text);
+  parent.append(
+    make(
+      "table",
+      {},
+      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "timestamp"), names.map((name) => make("th", { scope: "col" }, name)))),
+      make(
+        "tbody",
+        {},
+        forecast.timestamps.map((stamp, step) =>
+          make("tr", {}, make("th", { scope: "row" }, stamp), names.map((name) => cell(forecast.values[name][step]))),
+        ),
+      ),
+    ),
+  );
+}

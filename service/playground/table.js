@@ -1,0 +1,63 @@
+// A CSV as text. The service reads it; here it is only cut between rows, and its rows are found again.
+
+const QUOTE = 34;
+const COMMA = 44;
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+
+export class Table {
+  /** @param {string} text @param {string} name of its file */
+  constructor(text, name) {
+    this.text = text;
+    this.name = name;
+    // the first is the header's
+    this.records = recordsOf(text);
+  }
+
+  /** How many rows there are below the header. */
+  get rows() {
+    return Math.max(0, this.records.length - 1);
+  }
+
+  /** The text of the header and the first `rows`. */
+  upTo(rows) {
+    return rows >= this.rows ? this.text : this.text.slice(0, this.records[rows].next);
+  }
+
+  /** Lines of `upTo(rows)`, as head counts them. */
+  linesUpTo(rows) {
+    return this.upTo(rows).split("\n").length - 1;
+  }
+
+  /** Where the text of a row begins and ends; rows count from 0 below the header, as in the API's pointers. */
+  place(row) {
+    return this.records[row + 1] ?? null;
+  }
+}
+
+/** Records that are not blank: where each begins, ends, and the next line begins. Line ends within quotes are cells'. */
+function recordsOf(text) {
+  const records = [];
+  let start = 0;
+  let quoted = false;
+  let cellStart = true;
+  for (let at = 0; at <= text.length; at += 1) {
+    const code = at < text.length ? text.charCodeAt(at) : LINE_FEED;
+    if (quoted && at < text.length) {
+      if (code === QUOTE) quoted = false;
+      continue;
+    }
+    if (code === LINE_FEED || code === CARRIAGE_RETURN) {
+      const next = code === CARRIAGE_RETURN && text.charCodeAt(at + 1) === LINE_FEED ? at + 2 : at + 1;
+      if (text.slice(start, at).trim()) records.push({ start, end: at, next: Math.min(next, text.length) });
+      start = next;
+      at = next - 1;
+      cellStart = true;
+    } else {
+      // a quote opens a cell at its beginning alone; doubled ones close and open it again
+      if (code === QUOTE && (cellStart || text.charCodeAt(at - 1) === QUOTE)) quoted = true;
+      cellStart = code === COMMA || (cellStart && code === 32);
+    }
+  }
+  return records;
+}
