@@ -2,7 +2,11 @@
 
 import asyncio
 import logging
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +25,19 @@ from service.translator import Translator, Translators
 
 log = logging.getLogger(__name__)
 
+NICE = 10
+"""Of the thread that loads: beside requests it gets a tenth of a core."""
+
+
+def _loader() -> ThreadPoolExecutor:
+    """A thread that steps back behind those which compute."""
+
+    def step_back() -> None:
+        if sys.platform == "linux":  # elsewhere a priority is the whole process's
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+    return ThreadPoolExecutor(1, thread_name_prefix="seqcast-loader", initializer=step_back)
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -37,7 +54,8 @@ class State:
     metrics: Metrics
     keys: Keys | None
     statistics: Statistics = field(default_factory=Statistics)
-    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    loader: ThreadPoolExecutor = field(default_factory=_loader)
+    """Its one thread alone changes the repository."""
 
     @classmethod
     def of(
@@ -56,19 +74,18 @@ async def change_models(app: FastAPI, change: Callable[[Repository], None]) -> N
 
     Requests that run have what they began with.
     """
-    # to its end, though who asked for it leaves: a thread cannot be stopped, and two of them must not change it
+    # to its end, though who asked for it leaves: a thread cannot be stopped
     await asyncio.shield(_change(app, change))
 
 
 async def _change(app: FastAPI, change: Callable[[Repository], None]) -> None:
     state: State = app.state.seqcast
-    async with state.changing:
-        try:
-            await asyncio.to_thread(change, state.repository)
-        finally:
-            if state.repository.served is not app.state.seqcast.served:
-                anew = State.of(state.settings, state.repository, state.pool, state.metrics, state.keys)
-                app.state.seqcast = replace(anew, statistics=state.statistics, changing=state.changing)
+    try:
+        await asyncio.get_running_loop().run_in_executor(state.loader, change, state.repository)
+    finally:
+        if state.repository.served is not app.state.seqcast.served:
+            anew = State.of(state.settings, state.repository, state.pool, state.metrics, state.keys)
+            app.state.seqcast = replace(anew, statistics=state.statistics, loader=state.loader)
 
 
 @asynccontextmanager
@@ -87,6 +104,7 @@ async def follow_folder(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         watching.cancel()
+        app.state.seqcast.loader.shutdown(wait=False, cancel_futures=True)
 
 
 def _complain(watching: asyncio.Task[None]) -> None:

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 
 from contract.bundle import CARD, GOLDEN, MANIFEST
-from service.engine.session import Session
+from service.engine.session import CPU, Session
 
 
 def write_version(source, path, *, lie=0.0):
@@ -29,7 +29,7 @@ def write_version(source, path, *, lie=0.0):
     (draft / "forecast.onnx").write_bytes(files["forecast.onnx"])
     with np.load(draft / GOLDEN) as arrays:
         golden = dict(arrays)
-    golden |= Session(draft / "forecast.onnx", "cpu").run({name: golden[name] for name in ("history", "calendar")})
+    golden |= Session(draft / "forecast.onnx", CPU).run({name: golden[name] for name in ("history", "calendar")})
     golden["forecast"] = golden["forecast"] + lie
     buffer = io.BytesIO()
     np.savez(buffer, **golden)
