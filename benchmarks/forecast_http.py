@@ -41,7 +41,7 @@ def main() -> None:
     repository = Repository(arguments.bundles, CPU)
     repository.load()
     loaded = repository.served.get(arguments.model)
-    bodies = _bodies(loaded, arguments.data)
+    bodies = request_bodies(loaded, arguments.data)
     requests = [request_bytes("/forecast", json.dumps(body).encode()) for body in bodies]
     cores = usable_cpus()
     bare_rates: list[float] = []
@@ -49,7 +49,7 @@ def main() -> None:
     with served(arguments.bundles) as service:
         run_load(service.host, service.port, requests, 8, 1)  # warm
         for _ in range(arguments.turns):
-            bare_rates.append(_bare(loaded, bodies, cores, arguments.seconds))
+            bare_rates.append(bare_rate(loaded, bodies, cores, arguments.seconds))
             for clients in CLIENTS:
                 load = run_load(service.host, service.port, requests, clients, arguments.seconds)
                 loads[clients].append(load)
@@ -78,7 +78,7 @@ def main() -> None:
     print(f"start to ready {ready:.2f} s; memory (PSS) {memory:.0f} MiB")
 
 
-def _bodies(loaded: LoadedBundle, data: Path | None) -> list[dict]:
+def request_bodies(loaded: LoadedBundle, data: Path | None) -> list[dict]:
     """Request bodies of one series each: windows spread over the table's last tenth."""
     if data is None:
         return [sample_request(loaded)]
@@ -95,7 +95,7 @@ def _bodies(loaded: LoadedBundle, data: Path | None) -> list[dict]:
     return bodies
 
 
-def _bare(loaded: LoadedBundle, bodies: list[dict], threads: int, seconds: float) -> float:
+def bare_rate(loaded: LoadedBundle, bodies: list[dict], threads: int, seconds: float) -> float:
     """Rows a second of the session alone, one row a call, a caller on each core, nothing else running."""
     spec = loaded.manifest.forecast
     inputs = []

@@ -52,8 +52,13 @@ async def _load(host: str, port: int, requests: Sequence[bytes], clients: int, s
         while (sent := time.perf_counter()) < end:
             writer.write(requests[turn % len(requests)])
             turn += 1
-            head = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(_content_length(head))
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(_content_length(head))
+            except (asyncio.IncompleteReadError, ConnectionError):  # some proxies hang up between requests
+                failures += 1
+                reader, writer = await asyncio.open_connection(host, port)
+                continue
             if head.startswith(b"HTTP/1.1 200"):
                 latencies.append(time.perf_counter() - sent)
             else:
