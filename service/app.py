@@ -19,6 +19,7 @@ from service.routes import backtest, forecast, generate, health, inference, mode
 from service.routes.guard import OPEN, guard
 from service.settings import Settings
 from service.state import State, follow_folder
+from service.traces import telemetry
 from service.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         dependencies=[] if keys is None else [Depends(guard)],
+        telemetry=telemetry(),
     )
     for routes in (forecast, backtest, translate, generate, models, inference, v2, health, playground):
         app.include_router(routes.router)

@@ -73,7 +73,8 @@ class Forecasters:
             names = ", ".join(each.manifest.name for each in self._newest)
             message = f"required, since the columns do not tell it; one of {names}"
             raise FaultyRequest([Fault("/model", message), *_schema_faults(request)])
-        tally().model = candidates[0].manifest.name
+        chosen = candidates[0].manifest
+        tally().chose(chosen.name, chosen.version)
         return candidates[0]
 
     async def faults(self, request: ForecastRequest) -> list[Fault]:

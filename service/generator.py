@@ -55,7 +55,8 @@ class Generators:
         if len(candidates) > 1:
             names = ", ".join(each.manifest.name for each in candidates)
             raise FaultyRequest([Fault("/model", f"required, to be one of {names}")])
-        tally().model = candidates[0].manifest.name
+        chosen = candidates[0].manifest
+        tally().chose(chosen.name, chosen.version)
         return candidates[0]
 
     async def faults(self, request: GenerateRequest) -> list[Fault]:

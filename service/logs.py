@@ -6,7 +6,7 @@ from typing import Literal
 from service.tally import Tally, tally
 
 log = logging.getLogger("seqcast.requests")
-_PROBES = ("/healthz", "/readyz", "/metrics")
+PROBES = ("/healthz", "/readyz", "/metrics")
 
 
 def configure_logs(form: Literal["text", "json"], level: str) -> None:
@@ -38,7 +38,7 @@ def log_request(over: Tally) -> None:
     level = logging.INFO
     if over.status >= 500:
         level = logging.WARNING
-    elif over.status < 400 and over.route in _PROBES:
+    elif over.status < 400 and over.route in PROBES:
         level = logging.DEBUG  # who asks every few seconds
     if not log.isEnabledFor(level):
         return
@@ -49,7 +49,7 @@ def log_request(over: Tally) -> None:
         over.method,
         over.route,
         over.status,
-        f" by {over.model}" if over.model else "",
+        f" by {over.model}:{over.version}" if over.model else "",
         1000 * seconds,
         over.received,
         over.sent,
@@ -58,6 +58,7 @@ def log_request(over: Tally) -> None:
             "route": over.route,
             "status": over.status,
             "model": over.model or None,
+            "version": over.version or None,
             "key": over.key or None,
             "duration_s": round(seconds, 6),
             "bytes_in": over.received,

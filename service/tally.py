@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+MOST_PASSAGES = 32
+"""Told apart: a backtest may have thousands."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -24,6 +27,8 @@ class Tally:
     status: int = 500
     """That of an error on its way out, which answers further up, until another is known."""
     model: str = ""
+    version: int = 0
+    """Of the model: 0 where none was chosen."""
     key: str = ""
     """Whose API key came with it."""
     rejection: str = ""
@@ -33,6 +38,8 @@ class Tally:
     """When its body had come."""
     handed: float = 0.0
     """When its first rows were handed to the pool."""
+    computed: float = 0.0
+    """When its last ones came back."""
     answered: float = 0.0
     """When its answer's head went."""
     ended: float = 0.0
@@ -40,6 +47,8 @@ class Tally:
     compute_s: float = 0.0
     jobs: list[int] = field(default_factory=list)
     """Rows of each job that the pool ran."""
+    passages: list[tuple[float, float, float, int]] = field(default_factory=list)
+    """The first times through the pool: when handed over, begun and ended, and of how many rows."""
     received: int = 0
     """Bytes of its body, and of its answer's."""
     sent: int = 0
@@ -54,6 +63,13 @@ class Tally:
         self.queue_s += began - handed
         self.compute_s += ended - began
         self.jobs += jobs
+        self.computed = ended
+        if len(self.passages) < MOST_PASSAGES:
+            self.passages.append((handed, began, ended, sum(jobs)))
+
+    def chose(self, model: str, version: int) -> None:
+        """Which version of which model answers."""
+        self.model, self.version = model, version
 
     def stages(self) -> dict[str, float]:
         """Seconds by stage; none of a request that computed nothing."""

@@ -87,7 +87,7 @@ class Translators:
         if fault is not None:
             raise FaultyRequest([fault])
         chosen = next(each for each in fitting if _has(each.spec, request.source, request.target))
-        tally().model = chosen.name
+        tally().chose(chosen.name, chosen.version)
         return chosen
 
     async def faults(self, request: TranslateRequest) -> list[Fault]:

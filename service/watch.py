@@ -10,7 +10,8 @@ from starlette.datastructures import MutableHeaders
 
 from service.logs import log_request
 from service.metrics import Metrics
-from service.tally import open_tally
+from service.tally import Tally, open_tally
+from service.traces import tell, trace_id
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -46,8 +47,9 @@ class Watch:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                tally.status, tally.answered = message["status"], time.perf_counter()
+                tally.status = message["status"]
                 MutableHeaders(scope=message)[REQUEST_ID] = tally.id
+                _answered(tally, scope)
             else:
                 tally.sent += len(message.get("body", b""))
             await send(message)
@@ -55,18 +57,29 @@ class Watch:
         try:
             await self._app(scope, received, sent)
         finally:
+            if not tally.answered:  # an error on its way out
+                _answered(tally, scope)
             tally.ended = time.perf_counter()
-            tally.answered = tally.answered or tally.ended
-            tally.route = getattr(scope.get("route"), "path", tally.route)
             self._metrics.count(tally)
             log_request(tally)
 
 
+def _answered(tally: Tally, scope: Message) -> None:
+    tally.answered = time.perf_counter()
+    tally.route = getattr(scope.get("route"), "path", tally.route)
+    tell(tally, scope)
+
+
 def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """X-Request-ID if it is of few and harmless characters, or the trace that the request is part of, or a new one."""
+    """X-Request-ID if it is of few and harmless characters, or the trace that the request is part of, or a new one.
+
+    Where traces are exported every request is part of one.
+    """
     given = {name: value for name, value in headers if name in (b"x-request-id", b"traceparent")}
     if _SANE.fullmatch(given.get(b"x-request-id", b"")):
         return given[b"x-request-id"].decode()
+    if traced := trace_id():
+        return traced
     if trace := _TRACEPARENT.fullmatch(given.get(b"traceparent", b"")):
         return trace[1].decode()
     return secrets.token_hex(16)

@@ -74,7 +74,7 @@ class Served:
         name, colon, version = reference.partition(":")
         for loaded in self.loaded.get(name, ()):
             if not colon or version == str(loaded.manifest.version):
-                tally().model = name
+                tally().chose(name, loaded.manifest.version)
                 return loaded
         names = ", ".join(f"{each.manifest.name}:{each.manifest.version}" for each in self.all)
         raise UnknownModel(f"expected one of the models served ({names or 'none'}), came {reference!r}")

@@ -7,7 +7,7 @@ from service.logs import configure_logs
 
 FIELDS = {
     "time", "level", "logger", "message", "request_id",
-    "method", "route", "status", "model", "key", "duration_s", "bytes_in", "bytes_out",
+    "method", "route", "status", "model", "version", "key", "duration_s", "bytes_in", "bytes_out",
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def test_a_request_is_a_line_of_json_without_its_values(client, body, lines):
     assert told.keys() == FIELDS
     assert 0 < told.pop("duration_s") < 60
     assert told.pop("time").endswith("+00:00")
-    assert told.pop("message").startswith("POST /forecast 200 by hourly in ")
+    assert told.pop("message").startswith("POST /forecast 200 by hourly:1 in ")
     assert told == {
         "level": "INFO",
         "logger": "seqcast.requests",
@@ -47,6 +47,7 @@ def test_a_request_is_a_line_of_json_without_its_values(client, body, lines):
         "route": "/forecast",
         "status": 200,
         "model": "hourly",
+        "version": 1,
         "key": None,
         "bytes_in": len(sent),
         "bytes_out": len(answer.content),
