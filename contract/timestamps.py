@@ -100,6 +100,11 @@ def on_latest_clock(stamps: Sequence[Any], parsed: Timestamps) -> tuple[Timestam
     return Timestamps(parsed.times + np.timedelta64(moved, "ms"), timezone(latest)), len(set(offsets))
 
 
+def offsets_note(latest: Timestamps, offsets: int) -> str:
+    """What `on_latest_clock` did to timestamps of so many offsets."""
+    return f"timestamps with {offsets} offsets from UTC: all put on the clock of the latest, {latest.zone}"
+
+
 def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
     lines = "\n".join(stamps)
     if _PLAIN.fullmatch(lines) and lines.count("\n") == len(stamps) - 1:
@@ -129,6 +134,12 @@ def readable(stamp: str) -> bool:
         return _date(stamp) is not None or bool(datetime.fromisoformat(stamp))
     except ValueError:
         return False
+
+
+def day_or_month_first(stamp: str) -> bool:
+    """Whether it is a date, and its form alone does not tell day from month."""
+    date = _date(stamp)
+    return date is not None and date[1] is not None
 
 
 def _date(stamp: str) -> re.Match[str] | None:

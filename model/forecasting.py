@@ -53,7 +53,7 @@ def forecast_spec(recipe: Recipe, table: Table) -> ForecastSpec:
 class ForecastData:
     """A table split by a recipe, as windows in units and as windows scaled.
 
-    `times` are those of a split's rows; `notes` tell what was filled, and what left out.
+    `times` are those of a split's rows; `notes` tell what was filled, and what left out; `read`, how the file was read.
     """
 
     spec: ForecastSpec
@@ -62,6 +62,7 @@ class ForecastData:
     units: dict[str, Windows]
     scaled: dict[str, Windows]
     notes: tuple[str, ...]
+    read: tuple[str, ...]
 
     @classmethod
     def of(cls, table: Table, recipe: Recipe, spec: ForecastSpec) -> "ForecastData":
@@ -77,13 +78,18 @@ class ForecastData:
             {name: split_windows(table, calendar, *in_units, spec, part) for name, part in rows.items()},
             {name: split_windows(table, calendar, *scaled, spec, part) for name, part in rows.items()},
             table.mended.notes if table.mended is not None else (),
+            table.notes,
         )
 
     def described(self) -> tuple[str, ...]:
         first, last = (self.times[split][end].astype("M8[s]") for split, end in (("train", 0), ("test", -1)))
         windows = ", ".join(f"{len(self.units[split]):,} {split}" for split in SPLITS)
         columns = ", ".join(self.spec.columns)
-        return (f"{columns}: every {self.spec.frequency} from {first} to {last}; windows: {windows}", *self.notes)
+        return (
+            f"{columns}: every {self.spec.frequency} from {first} to {last}; windows: {windows}",
+            *self.read,
+            *self.notes,
+        )
 
     @property
     def files(self) -> dict[str, bytes]:

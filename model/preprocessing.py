@@ -1,6 +1,7 @@
 """A CSV of anyone's -> a checked table: one timestamp column, number columns, one frequency, gaps filled if asked."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from contract.errors import Fault, FaultyInput, FaultyTable
 from contract.filling import Mended, mend
 from contract.frequency import Frequency, Times
 from contract.pointers import escape
-from contract.timestamps import Timestamps, on_latest_clock, parse_timestamps, readable
+from contract.tables import FIRST, MISSING, SMALLEST_EPOCH, CsvForm, find_times
+from contract.timestamps import Timestamps, offsets_note, on_latest_clock, parse_timestamps
 from model.config import DataConfig
 
 _MENDED = '; fill = "interpolate" under [data] mends that'
-_SMALLEST_EPOCH = 1e8  # March 1973 in seconds: below are years, row numbers, dates such as 20160701
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Table:
     frequency: Frequency
     sha256: str
     mended: Mended | None = None
+    notes: tuple[str, ...] = ()
+    """What was left out of the file, and how its timestamps were read."""
 
     @property
     def truth(self) -> NDArray[np.float64]:
@@ -44,34 +47,39 @@ def read_table(path: Path, config: DataConfig) -> Table:
     except OSError as error:
         raise FaultyTable([Fault("", f"cannot read {path}: {error.strerror}")]) from error
     try:
-        frame = pd.read_csv(path, low_memory=False, skipinitialspace=True)  # whole columns, so that each has one type
+        form = CsvForm.of(content)
+        frame = pd.read_csv(io.BytesIO(content), na_values=list(MISSING), **form.options)
+    except FaultyInput as error:
+        raise FaultyTable(error.faults) from None
     except ValueError as error:
         raise FaultyTable([Fault("", f"expected a CSV with a header: {error}")]) from error
     time_column = config.time_column or _find_time_column(frame)
     if time_column not in frame:
         raise FaultyTable([_no_such_column(time_column, frame)])
-    columns = config.columns or tuple(
-        name for name in frame.columns if name != time_column and _holds_numbers(frame[name])
-    )
-    values, faults = _values(frame, columns, config.fill != "error")
+    others = [name for name in frame.columns if name != time_column]
+    columns = config.columns or tuple(name for name in others if _holds_numbers(frame[name], form))
+    values, faults = _values(frame, columns, form, config.fill != "error")
     if not columns:
         faults.append(Fault("", "expected at least one number column"))
     pointer = f"/{escape(time_column)}"
-    stamps, more = _times(frame[time_column], pointer)
+    stamps, notes, more = _times(frame[time_column], pointer)
     frequency = None
     if stamps is not None:
         frequency, more = _checked_frequency(stamps.times, pointer, config)
     if faults or stamps is None or frequency is None:
         raise FaultyTable([*faults, *more])
+    if not config.columns and len(columns) < len(others):
+        left = ", ".join(name for name in others if name not in columns)
+        notes = (f"left out, for most of their cells are no numbers: {left}", *notes)
     sha256 = hashlib.sha256(content).hexdigest()
     if config.fill == "error" or (not len(frequency.breaks(stamps.times)) and np.isfinite(values).all()):
-        return Table(stamps.times, columns, values, frequency, sha256)
+        return Table(stamps.times, columns, values, frequency, sha256, notes=notes)
     longest = config.fill_limit or longest_filled(frequency)
     try:
         mended = mend(stamps, values, columns, frequency, config.fill, longest, pointer)
     except FaultyInput as error:
         raise FaultyTable(error.faults) from None
-    return Table(mended.times, columns, mended.values, frequency, sha256, mended)
+    return Table(mended.times, columns, mended.values, frequency, sha256, mended, notes)
 
 
 def longest_filled(frequency: Frequency) -> int:
@@ -80,35 +88,40 @@ def longest_filled(frequency: Frequency) -> int:
 
 
 def _find_time_column(frame: pd.DataFrame) -> str:
-    for name in frame.columns:
-        texts = len(frame) and not _holds_numbers(frame[name])
-        if texts and all(readable(str(cell)) for cell in frame[name].iloc[:10]):
-            return str(name)
-    for name in frame.columns:
-        if str(name).lower() in ("date", "time", "timestamp", "datetime", "ds", "epoch"):
-            return str(name)
-    raise FaultyTable([Fault("", f"expected a timestamp column, came {', '.join(map(str, frame.columns))}")])
+    first = frame.iloc[:FIRST].astype(object).fillna("")
+    found = find_times({str(name): [str(cell) for cell in first[name]] for name in frame.columns})
+    if found is None:
+        raise FaultyTable([Fault("", f"expected a timestamp column, came {', '.join(map(str, frame.columns))}")])
+    return found
 
 
 def _no_such_column(name: str, frame: pd.DataFrame) -> Fault:
     return Fault(f"/{escape(name)}", f"no such column; the table has {', '.join(frame.columns)}")
 
 
-def _holds_numbers(column: pd.Series) -> bool:
+def _holds_numbers(column: pd.Series, form: CsvForm) -> bool:
     """Whether it is meant as a number column, though a cell or two may be something else: a fault, not a text."""
-    if pd.api.types.is_numeric_dtype(column):
-        return True
-    return bool(pd.to_numeric(column, errors="coerce").notna().mean() > 0.5)
+    return pd.api.types.is_numeric_dtype(column) or bool(
+        _numbers(column, form).notna().sum() > column.notna().sum() / 2
+    )
 
 
-def _values(frame: pd.DataFrame, columns: tuple[str, ...], mend: bool) -> tuple[NDArray[np.float64], list[Fault]]:
+def _numbers(column: pd.Series, form: CsvForm) -> pd.Series:
+    """NaN for what is none."""
+    numeric = pd.api.types.is_numeric_dtype(column)
+    return column if numeric else pd.to_numeric(form.readable(column), errors="coerce")
+
+
+def _values(
+    frame: pd.DataFrame, columns: tuple[str, ...], form: CsvForm, mend: bool
+) -> tuple[NDArray[np.float64], list[Fault]]:
     faults = []
     values = np.empty((len(frame), len(columns)))
     for index, name in enumerate(columns):
         if name not in frame:
             faults.append(_no_such_column(name, frame))
             continue
-        values[:, index] = pd.to_numeric(frame[name], errors="coerce")
+        values[:, index] = _numbers(frame[name], form)
         missing = frame[name].isna().to_numpy()
         bad = np.flatnonzero(~np.isfinite(values[:, index]) & ~(missing & mend))
         if len(bad):
@@ -117,21 +130,30 @@ def _values(frame: pd.DataFrame, columns: tuple[str, ...], mend: bool) -> tuple[
     return values, faults
 
 
-def _times(column: pd.Series, pointer: str) -> tuple[Timestamps | None, list[Fault]]:
-    """Read as the service reads them, on the wall clock of their zone, so that the hour of the day stays as it was."""
+def _times(column: pd.Series, pointer: str) -> tuple[Timestamps | None, tuple[str, ...], list[Fault]]:
+    """Read as the service reads them, on the wall clock of their zone, so that the hour of the day stays as it was.
+
+    With how that was told, and what is wrong with them.
+    """
     missing = column.isna().to_numpy()
     if missing.any():
-        return None, [Fault(f"{pointer}/{missing.argmax()}", "expected a timestamp, came nothing")]
+        return None, (), [Fault(f"{pointer}/{missing.argmax()}", "expected a timestamp, came nothing")]
     stamps: list[Any] = column.tolist()
     if pd.api.types.is_numeric_dtype(column):
         largest = column.abs().max()
-        if largest < _SMALLEST_EPOCH:
-            return None, [Fault(pointer, f"expected timestamps or epoch numbers, came numbers up to {largest}")]
+        if largest < SMALLEST_EPOCH:
+            return None, (), [Fault(pointer, f"expected timestamps or epoch numbers, came numbers up to {largest}")]
     try:
         parsed = parse_timestamps(stamps, pointer)
-        return on_latest_clock(stamps, parsed)[0], []
+        latest, offsets = on_latest_clock(stamps, parsed)
     except FaultyInput as error:
-        return None, [Fault(pointer, f"expected timestamps of one form: {error.faults[0]}")]
+        return None, (), [Fault(pointer, f"expected timestamps of one form: {error.faults[0]}")]
+    notes = () if parsed.note is None else (parsed.note,)
+    if offsets > 1:
+        notes = (*notes, offsets_note(latest, offsets))
+    elif latest.zone is not None:
+        notes = (*notes, f"timestamps on the clock of {latest.zone}")
+    return latest, notes, []
 
 
 def _checked_frequency(times: Times, pointer: str, config: DataConfig) -> tuple[Frequency | None, list[Fault]]:

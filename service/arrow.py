@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
 from contract.pointers import escape
+from contract.tables import TIME_NAMES
 from contract.timestamps import Timestamps, parse_timestamps
 from service.arrow_messages import check_stream
 from service.schemas import SHOWN_FAULTS, shown
-from service.tables import TIME_NAMES, Table, bound_columns, check_names, divide
+from service.tables import Table, TableOptions, bound_columns, check_names, divide, kept_columns
 from service.turns import Turns
 
 LONGEST_TEXT = 1000
@@ -26,50 +28,54 @@ _FIRST, _LAST = np.array(["0002-01-01", "9998-12-31"], "M8[ms]").astype(np.int64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_stream(content: bytes, id_name: str | None, time_name: str | None, limit: int) -> Table:
-    """As `tables.read_table` reads CSV; nulls are missing values.
+def read_stream(content: bytes, options: TableOptions) -> Table:
+    """As `csv_tables.read_table` reads CSV; nulls are missing values.
 
     Values are of any type of number, timestamps of timestamps, dates, texts and epoch numbers, ids of texts and
-    integers. Raises FaultyRequest, BodyTooLarge if what the stream says to be is over `limit` bytes.
+    integers. Raises FaultyRequest, BodyTooLarge if what the stream says to be is over the limit.
     """
-    check_stream(content, limit)
+    check_stream(content, options)
     import pyarrow as pa
 
     try:
-        return _read(content, id_name, time_name, limit)
+        return _read(content, options)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FaultyRequest([Fault("", f"expected an Arrow IPC stream: {_first_line(error)}")]) from None
 
 
-def _read(content: bytes, id_name: str | None, time_name: str | None, limit: int) -> Table:
+def _read(content: bytes, options: TableOptions) -> Table:
     import pyarrow as pa
 
-    options = pa.ipc.IpcReadOptions(use_threads=False)
-    with pa.ipc.open_stream(pa.py_buffer(content), options=options) as reader:
+    id_name, time_name = options.id_name, options.time_name
+    how = pa.ipc.IpcReadOptions(use_threads=False)
+    with pa.ipc.open_stream(pa.py_buffer(content), options=how) as reader:
         names = list(reader.schema.names)
         check_names(names, {"id_column": id_name, "time_column": time_name})
         frame = reader.read_all()
     frame.validate()  # the sizes of its buffers
     kinds = {name: _decoded(frame.schema.field(name).type) for name in names}
-    time_name = time_name or _find_times(kinds, id_name)
+    if time_name is None:
+        time_name = _find_times(kinds, id_name)
+        options = replace(options, time_name=time_name)
+    kept, notes = kept_columns([name for name in names if name not in (id_name, time_name)], options)
     texts = [name for name in (id_name, time_name) if name is not None and _is_text(kinds[name])]
     for name in texts:
-        _check_texts(frame[name], f"/columns/{escape(name)}", limit)
+        _check_texts(frame[name], f"/columns/{escape(name)}", options.limit)
     # texts in columns of numbers are refused unread
-    frame = frame.select([name for name in names if name in texts or not _is_text(kinds[name])])
+    numbers = {name for name in (*kept, id_name, time_name) if name is not None and not _is_text(kinds[name])}
+    frame = frame.select([name for name in names if name in numbers or name in texts])
     frame.validate(full=True)
     if not frame.num_rows:
         raise FaultyRequest([Fault("/rows", "expected rows, came none")])
-    columns = {
-        name: _numbers(frame[name]) if _is_number(kinds[name]) else kinds[name]
-        for name in names
-        if name not in (id_name, time_name)
-    }
+    columns = {name: _numbers(frame[name]) if _is_number(kinds[name]) else kinds[name] for name in kept}
     times = _times(frame[time_name], kinds[time_name], escape(time_name))
-    if id_name is None:
-        return divide(None, time_name, None, times, columns, time_type=kinds[time_name])
-    ids = _ids(frame[id_name], kinds[id_name], f"/columns/{escape(id_name)}")
-    return divide(id_name, time_name, ids, times, columns, id_type=kinds[id_name], time_type=kinds[time_name])
+    types = {"time_type": kinds[time_name]}
+    ids = None
+    if id_name is not None:
+        ids = _ids(frame[id_name], kinds[id_name], f"/columns/{escape(id_name)}")
+        types["id_type"] = kinds[id_name]
+    table = divide(options, ids, times, columns, **types)
+    return replace(table, notes=(*notes, *table.notes))
 
 
 def _first_line(error: Exception) -> str:
@@ -255,7 +261,7 @@ async def write_stream(
     id_type: Any = None,
     time_type: Any = None,
 ) -> bytes:
-    """As `tables.write_table` writes CSV. Ids and timestamps are of the types that came, if any did.
+    """As `csv_tables.write_table` writes CSV. Ids and timestamps are of the types that came, if any did.
 
     Else timestamps are of milliseconds, with UTC or the one offset that they have; epoch numbers stay integers.
     Raises FaultyRequest if timestamps are beyond the type that came.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
 from contract.pointers import escape
 from service.schemas import SHOWN_FAULTS, shown
-from service.tables import MOST_COLUMNS
+from service.tables import MOST_COLUMNS, TableOptions
 
 MOST_MESSAGES, MOST_ARRAYS, MOST_METADATA = 100_000, 1_000_000, 100_000
 """Of a stream. Arrays are columns times record batches, each some 300 bytes in memory, be it empty."""
@@ -39,8 +39,9 @@ class _Message:
     body: memoryview
 
 
-def check_stream(content: bytes, limit: int) -> None:
-    """Raises FaultyRequest if `content` is no stream or too much of one, BodyTooLarge if decoded it is over `limit`."""
+def check_stream(content: bytes, options: TableOptions) -> None:
+    """Raises FaultyRequest if `content` is no stream or too much of one, BodyTooLarge if decoded it is too large."""
+    limit, most_cells = options.limit, options.most_cells
     columns = batches = cells = decoded = dictionaries = metadata = texts = 0
     for index, message in enumerate(_messages(content)):
         if index == MOST_MESSAGES:
@@ -63,8 +64,8 @@ def check_stream(content: bytes, limit: int) -> None:
         metadata, texts = metadata + count, texts + length
         if max(decoded, texts) > limit:
             raise BodyTooLarge(f"expected a body of at most {limit} bytes when decoded, came more")
-        if cells > limit // 2:  # as many as a CSV could have
-            raise BodyTooLarge(f"expected a table of at most {limit // 2} cells, came more")
+        if cells > most_cells:
+            raise BodyTooLarge(f"expected a table of at most {most_cells} cells, came more")
         if metadata > MOST_METADATA or columns * batches > MOST_ARRAYS or dictionaries * batches > 4 * limit:
             raise _refused("expected fewer and larger record batches, or less metadata")
     if columns == 0:

@@ -28,7 +28,7 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     backtest.add_argument("model", help="name of a bundle, or name:version")
     backtest.add_argument("table", type=Path, help="a CSV with a timestamp column and the model's columns")
     backtest.add_argument("--bundles", type=Path, help="folder with the bundles (bundles)")
-    backtest.add_argument("--time-column", help="where the timestamps are (by its name, or the first without a number)")
+    backtest.add_argument("--time-column", help="where the timestamps are (by default where it looks so)")
     backtest.add_argument("--share", type=float, help="of the rows, the latest, that are forecast (0.2)")
     backtest.add_argument("--stride", type=int, help="rows from one origin to the next (1, or more of long tables)")
     backtest.add_argument("--fill", help="mend gaps and nulls: error, interpolate, previous or seasonal (error)")

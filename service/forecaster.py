@@ -1,14 +1,14 @@
 """A request's series -> a forecast graph's rows -> forecasts. Three steps: prepare, run, finish."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady
+from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
 from contract.forecast_window import ForecastWindow, forecast_window
 from contract.timestamps import Timestamps
 from service.attention import WantedMaps, choose_maps, tell_maps
@@ -76,6 +76,17 @@ class Forecasters:
         chosen = candidates[0].manifest
         tally().chose(chosen.name, chosen.version)
         return candidates[0]
+
+    def columns(self, model: str | None, names: Collection[str]) -> tuple[str, ...] | None:
+        """Those of the model named, or of the only one whose columns are all among the `names` of a table's."""
+        if model is None:
+            fitting = [each.spec.columns for each in self._newest if set(each.spec.columns) <= set(names)]
+            return fitting[0] if len(fitting) == 1 else None
+        try:
+            made = self._made.get(self._served.get(model))
+        except UnknownModel:  # which is told with the request's other faults
+            return None
+        return made.spec.columns if made is not None else None
 
     async def faults(self, request: ForecastRequest) -> list[Fault]:
         """What is wrong with the content of a request, as far as its model can be told."""

@@ -15,7 +15,7 @@ from contract.filling import Method, fill
 from contract.frequency import Frequency
 from contract.manifest import ForecastSpec
 from contract.pointers import escape
-from contract.timestamps import Timestamps, on_latest_clock, parse_timestamps
+from contract.timestamps import Timestamps, offsets_note, on_latest_clock, parse_timestamps
 from service.schemas import SHOWN_FAULTS, Series, read, shown
 
 
@@ -69,8 +69,7 @@ def check_rows(data: Any, spec: ForecastSpec, pointer: str, least: int, *, mend:
     if mend and series.timestamps is not None:
         stamps, offsets = on_latest_clock(series.timestamps, stamps)
         if offsets > 1:
-            message = f"timestamps with {offsets} offsets from UTC: all put on the clock of the latest, {stamps.zone}"
-            notes = (*notes, message)
+            notes = (*notes, offsets_note(stamps, offsets))
     return CheckedSeries(series.id, stamps, values, notes)
 
 

@@ -1,5 +1,6 @@
 """A backtest of a table on disk, without a service: what `seqcast backtest` runs."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 from contract.errors import Fault, FaultyRequest
 from service.backtest.backtester import Backtester
 from service.backtest.schemas import BacktestRequest
+from service.csv_tables import read_table
 from service.engine.batching import RowPool
 from service.engine.repository import Repository
 from service.engine.session import choose_device
 from service.schemas import read
 from service.settings import Settings
-from service.tables import read_table
+from service.tables import TableOptions
 
 
 async def backtest_of_table(
@@ -30,16 +32,19 @@ async def backtest_of_table(
         content = path.read_bytes()
     except OSError as error:
         raise FaultyRequest([Fault("", f"cannot read {path}: {error.strerror}")]) from error
-    table = read_table(content, None, time_name)
+    columns = loaded.manifest.forecast_spec.columns
+    # what is on disk has no limit
+    table = read_table(content, TableOptions(sys.maxsize, time_name=time_name, columns=lambda _: columns))
     request, faults = read(BacktestRequest, {**fields, "series": table.series})
     if request is None or faults:
         raise FaultyRequest(faults)
     pool = RowPool(settings.threads)
     try:
         with table.pointing():
-            return await Backtester(loaded, settings).backtest(request, pool, _go_on)
+            answer = await Backtester(loaded, settings).backtest(request, pool, _go_on)
     finally:
         pool.close()
+    return {**answer, "warnings": [*table.notes, *answer["warnings"]]}
 
 
 async def _go_on() -> None:

@@ -17,6 +17,7 @@ from service.routes.media import CSV, JSON, answer_type, body_type
 from service.routes.query import FORECAST, Query, integer, number
 from service.routes.tables import TABLES, parse_table
 from service.state import State, state_of
+from service.tables import TableOptions
 
 QUERY = Query(
     {"model": str, "share": number, "stride": integer, "fill": str},
@@ -56,9 +57,10 @@ async def backtest(request: Request) -> Response:
 
     pause = while_connected(request)
     if kind in TABLES:
-        table, wanted = await parse_table(BacktestRequest, request, kind, limit, QUERY, examine)
+        table, wanted = await parse_table(BacktestRequest, request, kind, TableOptions(limit), QUERY, examine)
         with table.pointing():
             answer = await _answer(wanted, state, pause)
+        answer["warnings"] = [*table.notes, *answer["warnings"]]
     else:
         wanted = await parse(BacktestRequest, await read_body(request, limit), examine)
         answer = await _answer(wanted, state, pause)

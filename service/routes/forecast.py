@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from contract.errors import Fault, FaultyRequest
 from service.arrow import write_stream
+from service.csv_tables import write_table
 from service.openapi import documented_body, problems
 from service.routes.body import parse, read_body
 from service.routes.long_json import write_json
@@ -14,7 +15,7 @@ from service.routes.query import FORECAST
 from service.routes.tables import TABLES, parse_table
 from service.schemas import ForecastRequest, ForecastResponse, shown
 from service.state import State, state_of
-from service.tables import warnings_header, write_table
+from service.tables import TableOptions, warnings_header
 from service.turns import release
 
 router = APIRouter(tags=["forecast"])
@@ -37,9 +38,13 @@ async def forecast(request: Request) -> Response:
     wish, limit = _Wish(state, answer_type(request, kind, (JSON, *TABLES))), state.settings.max_body_bytes
     table = None
     if kind in TABLES:
-        table, wanted = await parse_table(ForecastRequest, request, kind, limit, FORECAST, wish.faults)
+        options = TableOptions(limit, most_rows=state.settings.max_rows)
+        table, wanted = await parse_table(ForecastRequest, request, kind, options, FORECAST, wish.faults)
         with table.pointing():
             answer = await wish.grant(wanted)
+        if table.notes:
+            for each in answer["forecasts"]:
+                each["warnings"] = [*table.notes, *each["warnings"]]
     else:
         wanted = await parse(ForecastRequest, await read_body(request, limit), wish.faults)
         answer = await wish.grant(wanted)
@@ -48,7 +53,7 @@ async def forecast(request: Request) -> Response:
     else:
         names = (table.id_name, table.time_name) if table is not None else ()
         if wish.kind == CSV:
-            content = await write_table(answer, *names)
+            content = await write_table(answer, *names, *([table.form] if table else []))
         else:
             content = await write_stream(answer, *names, *((table.id_type, table.time_type) if table else ()))
         response = Response(content, media_type=wish.kind, headers=warnings_header(answer))

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request, Response
 
 from contract.records import encode
 from service import forecaster, generator, translator
+from service.csv_tables import write_table
 from service.openapi import problems
 from service.routes.body import json_response
 from service.routes.media import CSV, JSON, answer_type
 from service.schemas import ModelList
 from service.state import state_of
-from service.tables import write_table
 
 SAMPLES = {
     "forecast": forecaster.sample_request,

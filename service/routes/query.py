@@ -70,7 +70,7 @@ FORECAST = Query(
         "history": "Whether the rows that the model saw are wanted too; for an answer in JSON",
         "attention": "Attention maps wanted, as in a JSON request; for an answer in JSON",
         "id_column": "Column whose rows of one value are one series",
-        "time_column": "Column of timestamps; by default one of that name, or the first without a number",
+        "time_column": "Column of timestamps; by default the one that looks so, by its name or its first cells",
     },
 )
 

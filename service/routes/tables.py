@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from fastapi import Request
@@ -9,11 +11,13 @@ from pydantic import BaseModel
 
 from contract.errors import Fault, FaultyRequest
 from service.arrow import read_stream
+from service.csv_tables import read_table
 from service.routes.body import checked, read_body
 from service.routes.media import ARROW, CSV
 from service.routes.query import Query, read_query
 from service.schemas import read
-from service.tables import Table, read_table
+from service.state import state_of
+from service.tables import Table, TableOptions
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -29,24 +33,25 @@ async def parse_table(
     schema: type[T],
     request: Request,
     kind: str,
-    limit: int,
+    options: TableOptions,
     query: Query,
     examine: Callable[[T], Awaitable[list[Fault]]],
 ) -> tuple[Table, T]:
     """The table of this `kind`, and its series in a request of `schema`; as `body.parse` does of JSON.
 
-    Raises BodyTooLarge beyond `limit` bytes, and FaultyRequest, whose pointers are into the table or name a query
-    parameter.
+    Raises BodyTooLarge, and FaultyRequest, whose pointers are into the table or name a query parameter.
     """
-    body = await read_body(request, limit)
-    fields, columns, faults = read_query(request.query_params, query)
-    names = columns.get("id_column"), columns["time_column"]
+    body = await read_body(request, options.limit)
+    fields, named, faults = read_query(request.query_params, query)
+    options = replace(
+        options,
+        id_name=named.get("id_column"),
+        time_name=named["time_column"],
+        columns=partial(state_of(request).forecasters.columns, fields.get("model")),
+    )
     try:
         # in a thread: pandas and pyarrow let go of the interpreter's lock while they read
-        if kind == ARROW:
-            table = await asyncio.to_thread(read_stream, body, *names, limit)
-        else:
-            table = await asyncio.to_thread(read_table, body, *names)
+        table = await asyncio.to_thread(read_stream if kind == ARROW else read_table, body, options)
     except FaultyRequest as error:
         _, found = read(schema, {**fields, "series": [None]})
         raise FaultyRequest([*faults, *found, *error.faults]) from None

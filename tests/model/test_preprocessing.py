@@ -193,3 +193,62 @@ def test_spaces_behind_commas_are_no_part_of_names(tmp_path):
     path = tmp_path / "spaced.csv"
     path.write_text(f"timestamp, a kW, b\n{rows}")
     assert read_table(path, DataConfig()).columns == ("a kW", "b")
+
+
+@pytest.mark.parametrize("cell", ["NA", "N/A", "NaN", "null", "-", "#N/A", ""])
+def test_cells_without_a_value_are_as_the_service_has_them(tmp_path, cell):
+    """contract.tables has them for both."""
+    rows = "".join(f"{stamp},{cell if row == 5 else row}\n" for row, stamp in enumerate(stamps("h", 30)))
+    (tmp_path / "t.csv").write_text(f"date,OT\n{rows}")
+    ((pointer, message),) = faults(tmp_path / "t.csv")
+    assert (pointer, message[:31]) == ("/OT/5", "expected a number, came nan (1 ")
+    assert read_table(tmp_path / "t.csv", DataConfig(fill="interpolate")).values[5, 0] == 5
+
+
+def test_semicolons_and_decimal_commas(tmp_path):
+    rows = "".join(
+        f"{stamp:%d.%m.%Y %H:%M};{row},5;Rome, Italy\n" for row, stamp in enumerate(stamps("h", 400).tolist())
+    )
+    (tmp_path / "t.csv").write_text(f"Datum;OT;where\n{rows}")
+    table = read_table(tmp_path / "t.csv", DataConfig())
+    assert table.columns == ("OT",)
+    np.testing.assert_array_equal(table.values[:, 0], np.arange(400) + 0.5)
+    np.testing.assert_array_equal(table.times, stamps("h", 400))
+
+
+def test_a_number_of_too_many_digits_is_a_fault(write):
+    ((pointer, message),) = faults(write(OT=["9" * 400, *range(29)]))
+    assert pointer == "/OT/0"
+    assert "(1 such rows)" in message
+
+
+def test_a_cell_that_would_be_read_as_another_is_a_fault(tmp_path):
+    (tmp_path / "t.csv").write_text('date,OT\n2018-01-01,"6"7\n')
+    assert faults(tmp_path / "t.csv") == [("/rows/0", "expected CSV: ',' expected after '\"'")]
+
+
+def test_what_was_left_out_is_told(write):
+    """A column of numbers with a text in it is a fault, however sparse it is."""
+    path = write(station=["A"] * 30, note=[None] * 29 + ["x"])
+    assert read_table(path, DataConfig()).notes == ("left out, for most of their cells are no numbers: station, note",)
+    assert read_table(path, DataConfig(columns=("OT",))).notes == ()
+    sparse = write(meter=[1, 2, "x", *[None] * 27])
+    assert [pointer for pointer, _ in faults(sparse, DataConfig(fill="interpolate"))] == ["/meter/2"]
+
+
+@pytest.mark.parametrize(
+    ("write_stamp", "notes"),
+    [
+        ("{0:%Y-%m-%dT%H:%M}", ()),
+        ("{0:%Y-%m-%dT%H:%M}Z", ("timestamps on the clock of UTC",)),
+        ("{0:%Y-%m-%dT%H:%M}+05:30", ("timestamps on the clock of UTC+05:30",)),
+        ("{0:%d/%m/%Y %H:%M}", ("timestamps read as day, month, year, which '13/01/2018 00:00' tells",)),
+    ],
+)
+def test_whose_clock_it_is_on_is_told(write, write_stamp, notes):
+    clock = stamps("h", 30, "2018-01-12T20:00")
+    assert read_table(write(date=[write_stamp.format(stamp) for stamp in clock.tolist()]), DataConfig()).notes == notes
+    winter = [f"{stamp:%Y-%m-%dT%H:%M}+01:00" for stamp in clock.tolist()[:15]]
+    summer = [f"{stamp:%Y-%m-%dT%H:%M}+02:00" for stamp in stamps("h", 31, "2018-01-12T20:00").tolist()[16:]]
+    both = read_table(write(date=winter + summer), DataConfig()).notes
+    assert both == ("timestamps with 2 offsets from UTC: all put on the clock of the latest, UTC+02:00",)
