@@ -46,31 +46,3 @@ export const getJson = async (path, how) => (await call(path, how)).json();
 
 export const postJson = async (path, content, how) =>
   (await call(path, { ...how, body: JSON.stringify(content) })).json();
-
-let listed = null;
-
-/** Every bundle served: name, version, task. Read once, and anew after `forgetBundles`. */
-export const bundles = () => (listed ??= getJson("models").then((answer) => answer.models, forgetAndThrow));
-
-function forgetAndThrow(error) {
-  forgetBundles();
-  throw error;
-}
-
-const manifests = new Map();
-
-/** A bundle's manifest, and its card. */
-export function manifest(name) {
-  if (!manifests.has(name)) {
-    const asked = getJson(`models/${encodeURIComponent(name)}`);
-    asked.catch(() => manifests.delete(name));
-    manifests.set(name, asked);
-  }
-  return manifests.get(name);
-}
-
-/** The service may have taken on others. */
-export function forgetBundles() {
-  listed = null;
-  manifests.clear();
-}

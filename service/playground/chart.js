@@ -73,8 +73,9 @@ export class Chart {
    * @param {(plot: object) => void} [what.under] draws below the lines
    * @param {(index: number) => string} what.tell the values at a time, in words
    * @param {(index: number | null) => void} [what.onPoint]
+   * @param {number} [what.least] that the values' axis reaches from 0, so that nothing is drawn as something
    */
-  constructor(parent, group, { label, times, series, bands = [], under = () => {}, tell, onPoint = () => {}, height }) {
+  constructor(parent, group, { label, times, series, bands = [], under = () => {}, tell, onPoint = () => {}, least }) {
     this.group = group;
     this.times = times;
     this.tell = tell;
@@ -96,11 +97,14 @@ export class Chart {
     this.plot = new uPlot(
       {
         width: Math.max(160, this.frame.clientWidth),
-        height: height ?? HEIGHT,
+        height: HEIGHT,
         legend: { show: false },
-        padding: [8, 14, 0, 0],
+        padding: [8, 22, 0, 0],
         cursor: { y: false, drag: { x: true, y: false }, points: { size: 6 }, focus: { prox: -1 } },
-        scales: { x: { time: true, range: (plot, min, max) => [min, max] } },
+        scales: {
+          x: { time: true, range: (plot, min, max) => [min, max] },
+          y: least === undefined ? {} : { range: (plot, min, max) => [0, Math.max(least, 1.1 * max)] },
+        },
         series: [{}, ...series.map(({ values, ...rest }) => rest)],
         bands,
         axes: [
@@ -131,6 +135,14 @@ export class Chart {
     this.sized.disconnect();
     this.plot.destroy();
     this.frame.remove();
+  }
+
+  /** Other times and values, of the same series. */
+  update(times, values) {
+    this.times = times;
+    this.frame.setAttribute("aria-valuemax", String(times.length - 1));
+    this.plot.setData([times, ...values]);
+    this.point(this.index);
   }
 
   resize() {

@@ -1,5 +1,6 @@
 // The view Forecast.
-import { address, bundles, manifest } from "./api.js";
+import { address } from "./api.js";
+import { choices, manifest } from "./bundles.js";
 import { ChartGroup } from "./chart.js";
 import { byId, debounced, make, offer } from "./dom.js";
 import { copy, save } from "./download.js";
@@ -74,9 +75,8 @@ function wait() {
 
 async function offerBundles() {
   try {
-    const served = (await bundles()).filter((each) => each.task === "forecast");
-    offer(at("model"), served.map(({ name, version }) => ({ value: name, text: `${name} · version ${version}` })));
-    if (served.length) await choose();
+    offer(at("model"), await choices("forecast"));
+    if (at("model").value) await choose();
     else refuse(new Error("No bundle that forecasts is served."));
   } catch (error) {
     refuse(error);

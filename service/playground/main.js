@@ -1,7 +1,7 @@
 // Which view is shown: that of the address, whose module is loaded when it is first asked for.
 import { startKeys } from "./key.js";
 
-const VIEWS = ["forecast"];
+const VIEWS = ["forecast", "attention", "translate", "names", "service"];
 const started = new Map();
 let current = null;
 

@@ -29,6 +29,24 @@ export function written(stamp) {
 
 const isoOf = (time) => new Date(time * 1000).toISOString().replace(/(\.000)?Z$/, "");
 
+const DISTANCES = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, DAY, 2 * DAY, 7 * DAY, 14 * DAY];
+
+/** Labels for positions that stand for a stretch of time each: at whole hours, days or weeks, at most `most` of them. */
+export function timeTicks(froms, tos, most = 7) {
+  const fitting = (distance) =>
+    froms.flatMap((from, at) => {
+      const time = Math.ceil(from / distance) * distance;
+      return time <= tos[at] ? [{ at, time }] : [];
+    });
+  const every = Math.ceil(froms.length / most);
+  const rough = froms.flatMap((time, at) => (at % every ? [] : [{ at, time }]));
+  const distance = DISTANCES.find((each) => fitting(each).length <= most);
+  const whole = distance ? fitting(distance) : [];
+  const ticks = whole.length > 1 ? whole : rough;
+  const labels = tickLabels(ticks.map(({ time }) => time), ticks.length > 1 ? ticks[1].time - ticks[0].time : DAY);
+  return ticks.map(({ at }, index) => ({ at, label: labels[index] }));
+}
+
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** Ticks of a time axis, `distance` seconds apart; below each the date, or the year, where that changes. */

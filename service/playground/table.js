@@ -1,7 +1,7 @@
 // A CSV as text. The service reads it; here it is only cut between rows, and its rows are found again.
 
 const QUOTE = 34;
-const COMMA = 44;
+const SEPARATORS = new Set([44, 59, 9]); // comma, semicolon, tab: whichever the table has
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
@@ -56,7 +56,7 @@ function recordsOf(text) {
     } else {
       // a quote opens a cell at its beginning alone; doubled ones close and open it again
       if (code === QUOTE && (cellStart || text.charCodeAt(at - 1) === QUOTE)) quoted = true;
-      cellStart = code === COMMA || (cellStart && code === 32);
+      cellStart = SEPARATORS.has(code) || (cellStart && code === 32);
     }
   }
   return records;

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from service.tally import tally
+
 _HEADERS = {
     # no inline script or style, and nothing from or to elsewhere: what a bundle or a table says can only be text
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -19,6 +21,7 @@ _HEADERS = {
 
 class _Files(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
+        tally().route = "/playground/{file}"
         response = await super().get_response(path, scope)
         response.headers.update(_HEADERS)
         return response

@@ -47,11 +47,11 @@ def serving(folder, **variables):
             process.communicate(timeout=30)
 
 
-def copied(folder, source, name, change, card=None):
-    """A bundle's first version under another name, with what `change` makes of its manifest, and another card."""
-    target = shutil.copytree(source / "1", folder / name / "1")
+def copied(folder, source, name, change, card=None, version=1):
+    """A bundle under another name or version, with what `change` makes of its manifest, and another card."""
+    target = shutil.copytree(source / "1", folder / name / str(version))
     manifest = json.loads((target / "manifest.json").read_text())
-    manifest["name"] = name
+    manifest |= {"name": name, "version": version}
     change(manifest)
     if card is not None:
         (target / "card.md").write_text(card)
@@ -67,11 +67,13 @@ def hostile(manifest):
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory):
-    """The bundles that ship, one with hostile texts, and a second translator."""
+    """The bundles that ship, one in two versions, one with hostile texts, and a second translator."""
     folder = tmp_path_factory.mktemp("served")
     for bundle in (ROOT / "bundles").iterdir():
         (folder / bundle.name).symlink_to(bundle)
     (folder / "words").symlink_to(ROOT / "tests" / "translators" / "words")
+    for version in (1, 2):
+        copied(folder, ROOT / "tests" / "bundles" / "monthly", "monthly", lambda manifest: None, version=version)
     card = "# <script>alert(3)</script>\n\n| <img src=x onerror=alert(4)> | b |\n|---|---|\n| **x** | `<i>` |\n"
     copied(folder, ROOT / "tests" / "bundles" / "hourly", "zz-hostile", hostile, card)
     return folder
@@ -114,6 +116,8 @@ def open_page(chromium, service):
                 and complaints.append(message.text)
             ),
         )
+        page.on("request", lambda request: abroad(request.url, url) and complaints.append(f"asked {request.url}"))
+        page.complaints = complaints  # for a test that provokes some
         page.goto(f"{url}/#{view}")
         return page
 
@@ -121,6 +125,10 @@ def open_page(chromium, service):
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+def abroad(asked, url):
+    return not asked.startswith((f"{url}/", f"blob:{url}/", "data:"))
 
 
 @pytest.fixture
