@@ -138,7 +138,7 @@ def test_a_broken_version_leaves_the_others_and_is_told_once(versions, next_vers
     assert broken(repository) == [("daily", 10)]
     assert repository.served.complaints() == []
     assert [each.message for each in caplog.records] == [
-        f"bundle daily version 10 is not served: {repository.served.failures[0].reason}"
+        f"bundle daily version 10 is not sound: {repository.served.failures[0].reason}"
     ]
 
 
