@@ -33,11 +33,11 @@ class Served:
 
 
 @contextmanager
-def served(bundles: Path, **variables: str) -> Iterator[Served]:
-    """Starts `seqcast serve` on a free port, with `variables` set; ready is when /readyz says so."""
+def served(bundles: Path) -> Iterator[Served]:
+    """Starts `seqcast serve` on a free port; ready is when /readyz says so."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "seqcast", "serve", "--port", "0", "--bundles", str(bundles)]
-    environment = {**os.environ, "SEQCAST_LOG_LEVEL": "warning", **variables}
+    environment = {**os.environ, "SEQCAST_LOG_LEVEL": "warning"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             host, port = re.search(r"http://([\d.]+):(\d+)", process.stdout.readline()).groups()

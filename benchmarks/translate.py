@@ -32,6 +32,7 @@ from model.runs import load_run
 from model.tasks import TASKS, Trained
 from model.translation import PairsData, greedy_ids
 from service.decoder import Decoder
+from service.engine.admission import Passage
 from service.engine.batching import RowPool
 from service.engine.session import CPU, Session
 
@@ -87,9 +88,9 @@ def _ours(trained: Trained, data: PairsData, int8: bool, cores: int, folder: Pat
     for name, content in files.items():
         (folder / name).write_bytes(content)
     sessions = {name: Session(folder / graph.file, CPU) for name, graph in graphs.items()}
-    decoder, pool = Decoder(sessions, data.spec, (data.source, data.target)), RowPool(cores)
+    decoder, passage = Decoder(sessions, data.spec, (data.source, data.target)), Passage(RowPool(cores))
     loop = asyncio.new_event_loop()
-    return lambda sources: loop.run_until_complete(decoder.greedy(sources, pool))
+    return lambda sources: loop.run_until_complete(decoder.greedy(sources, passage))
 
 
 def _theirs(data: PairsData, folder: Path, name: str, workers: int, threads: int) -> Translate:

@@ -20,6 +20,7 @@ from benchmarks.load import request_bytes, run_load
 from benchmarks.served import Served, served
 from contract.text import Vocabulary
 from service.decoder import Decoder
+from service.engine.admission import Passage
 from service.engine.batching import RowPool, usable_cpus
 from service.engine.repository import LoadedBundle, Repository
 from service.engine.session import CPU
@@ -89,7 +90,7 @@ def _decode(
     """The decoder on all sentences at once, or `alone`, as many callers as there are cores with one at a time."""
     vocabularies: tuple[Vocabulary, Vocabulary] = loaded.vocabularies
     decoder = Decoder(loaded.sessions, loaded.manifest.translate_spec, vocabularies)
-    sources, pool = vocabularies[0].encode(texts), RowPool(cores)
+    sources, passage = vocabularies[0].encode(texts), Passage(RowPool(cores))
     loop = asyncio.new_event_loop()
 
     async def each_alone() -> list[list[int]]:
@@ -97,12 +98,12 @@ def _decode(
 
         async def caller() -> None:
             for source in waiting:
-                found.extend(await decoder.greedy([source], pool))
+                found.extend(await decoder.greedy([source], passage))
 
         await asyncio.gather(*(caller() for _ in range(cores)))
         return found
 
-    return lambda: loop.run_until_complete(each_alone() if alone else decoder.greedy(sources, pool))
+    return lambda: loop.run_until_complete(each_alone() if alone else decoder.greedy(sources, passage))
 
 
 def _texts(count: int) -> list[str]:

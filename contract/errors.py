@@ -8,9 +8,12 @@ SeqcastError
 │   └── FaultySettings      the service's settings
 ├── UnknownModel            no such model, or no such version of it
 ├── BodyTooLarge            a request body over the limit
+├── BodyTooSlow             a request body that did not come in time
 ├── UnknownMediaType        a request body of a kind that is not read
 ├── MissingKey              a request without the API key that is asked for
 ├── UnknownKey              a request with an API key that nobody has
+├── QueueFull               a request that would have to wait behind too many
+├── TooLate                 a request that was not answered in its time
 ├── BundleError             a bundle that must not be served
 │   ├── FaultyManifest
 │   ├── NewerFormat
@@ -79,6 +82,10 @@ class BodyTooLarge(SeqcastError):
     """A request body over the limit."""
 
 
+class BodyTooSlow(SeqcastError):
+    """A request body that did not come in time."""
+
+
 class UnknownMediaType(SeqcastError):
     """A request body of a kind that is not read."""
 
@@ -89,6 +96,18 @@ class MissingKey(SeqcastError):
 
 class UnknownKey(SeqcastError):
     """A request with an API key that nobody has."""
+
+
+class QueueFull(SeqcastError):
+    """A request that would have to wait behind too many; `retry_after_s` says when not any more, about."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooLate(SeqcastError):
+    """A request that was not answered in its time."""
 
 
 class BundleError(SeqcastError):

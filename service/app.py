@@ -8,10 +8,12 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
+from service.engine.admission import Limits, Lines
 from service.engine.batching import RowPool
 from service.engine.repository import Repository
 from service.engine.session import choose_device
 from service.errors import add_error_handlers
+from service.gate import Gate
 from service.keys import Keys
 from service.metrics import Metrics
 from service.openapi import add_components
@@ -36,8 +38,10 @@ def create_app(settings: Settings) -> FastAPI:
         repository.load()
         pool = RowPool(settings.threads)
         log.info("%d rows at a time on %s", pool.threads, device)
-        metrics.show_engine(str(device), pool.waiting)
-        app.state.seqcast = State.of(settings, repository, pool, metrics, keys)
+        limits = Limits(pool.threads * settings.max_queue_requests, settings.max_queue_rows, settings.max_queue_bytes)
+        lines = Lines(pool, limits)
+        metrics.show_engine(str(device), lines)
+        app.state.seqcast = State.of(settings, repository, lines, metrics, keys)
         async with follow_folder(app):
             yield
         pool.close()
@@ -56,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     for routes in (forecast, backtest, translate, generate, models, inference, v2, health, playground):
         app.include_router(routes.router)
     app.mount("/playground", playground.files)
+    app.add_middleware(Gate)
     app.add_middleware(Watch, metrics=metrics)
     add_error_handlers(app)
     add_components(app, None if keys is None else OPEN)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from contract.decoding import Beam, Hypothesis, padded, repeats_endlessly, score, search, stripped
 from contract.text import Vocabulary
 from contract.translation import TranslateSpec
-from service.engine.batching import RowPool
+from service.engine.admission import Passage
 from service.engine.session import Session
 
 GREEDY_BATCH = 32
@@ -31,31 +31,33 @@ class Decoder:
         self._source, self._target = vocabularies
         self._special = {self._target.pad, self._target.bos, self._target.eos}
 
-    async def greedy(self, sources: Sequence[Sequence[int]], pool: RowPool) -> list[list[int]]:
+    async def greedy(self, sources: Sequence[Sequence[int]], passage: Passage) -> list[list[int]]:
         """Each source's likeliest next token, again and again; special tokens are left out.
 
         Where that would go on repeating itself, the next likeliest token that does not.
         """
-        found = await self._in_batches(sources, GREEDY_BATCH, self._greedy, pool)
+        found = await self._in_batches(sources, GREEDY_BATCH, self._greedy, passage)
         endless = [i for i, source in enumerate(sources) if repeats_endlessly(source, found[i])]
-        mended = await self.beam([sources[i] for i in endless], pool, n_best=1, beam_size=1)
+        mended = await self.beam([sources[i] for i in endless], passage, n_best=1, beam_size=1)
         for index, (hypothesis,) in zip(endless, mended, strict=True):
             found[index] = list(hypothesis.ids)
         return found
 
     async def beam(
-        self, sources: Sequence[Sequence[int]], pool: RowPool, *, n_best: int, beam_size: int
+        self, sources: Sequence[Sequence[int]], passage: Passage, *, n_best: int, beam_size: int
     ) -> list[list[Hypothesis]]:
         """The `n_best` translations of each source, best first; fewer where there are no more."""
         beam = Beam(beam_size, n_best)
-        return await self._in_batches(sources, BEAM_BATCH, lambda batch: self._search(batch, beam), pool)
+        return await self._in_batches(sources, BEAM_BATCH, lambda batch: self._search(batch, beam), passage)
 
-    async def score(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> list[float]:
+    async def score(self, source: Sequence[int], target: Sequence[int], passage: Passage) -> list[float]:
         """Log probability of each token of `target`, and of eos behind them."""
-        (scores,) = await pool.spread([partial(self._score, source, target)], [1])
+        (scores,) = await passage.spread([partial(self._score, source, target)], [1])
         return scores
 
-    async def maps(self, source: Sequence[int], target: Sequence[int], pool: RowPool) -> dict[str, NDArray[np.float32]]:
+    async def maps(
+        self, source: Sequence[int], target: Sequence[int], passage: Passage
+    ) -> dict[str, NDArray[np.float32]]:
         """Attention maps by kind, "encoder", "decoder" and "cross", each (layers, H, queries, keys); {} if none.
 
         `target` is without special tokens; the maps have bos in front of it, and in row i of "decoder" and "cross" what
@@ -64,20 +66,24 @@ class Decoder:
         if "attention" not in self._sessions:
             return {}
         inputs = {"source": np.array([source]), "target": np.array([[self._target.bos, *target]])}
-        maps = await pool.run(self._sessions["attention"], inputs)
+        maps = await passage.run(self._sessions["attention"], inputs)
         return {name.removesuffix("_maps"): each[0] for name, each in maps.items()}
 
     async def _in_batches(
-        self, sources: Sequence[Sequence[int]], size: int, work: Callable[[list[Sequence[int]]], list[T]], pool: RowPool
+        self,
+        sources: Sequence[Sequence[int]],
+        size: int,
+        work: Callable[[list[Sequence[int]]], list[T]],
+        passage: Passage,
     ) -> list[T]:
         """`work` on batches of similar length, spread over the pool's threads; results in the order of `sources`."""
         order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
-        size = min(size, math.ceil(len(sources) / pool.threads)) or 1
+        size = min(size, math.ceil(len(sources) / passage.threads)) or 1
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         found: dict[int, T] = {}
         batches.reverse()
         jobs = [partial(work, [sources[i] for i in batch]) for batch in batches]
-        for batch, results in zip(batches, await pool.spread(jobs, [len(batch) for batch in batches]), strict=True):
+        for batch, results in zip(batches, await passage.spread(jobs, [len(batch) for batch in batches]), strict=True):
             found.update(zip(batch, results, strict=True))
         return [found[index] for index in range(len(sources))]
 

@@ -13,7 +13,7 @@ from contract.forecast_window import ForecastWindow, forecast_window
 from contract.timestamps import Timestamps
 from service.attention import WantedMaps, choose_maps, tell_maps
 from service.backtest.schemas import BacktestRequest
-from service.engine.batching import RowPool
+from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle, Served
 from service.engine.session import Arrays
 from service.faults import MOST_FAULTS, faults_of
@@ -113,8 +113,9 @@ class Forecaster:
         some = (data for data in request.series[:MOST_FAULTS] if isinstance(data, dict))
         return any(has_columns(data.get("values"), self.spec) for data in some)
 
-    async def forecast(self, request: ForecastRequest, pool: RowPool) -> dict[str, Any]:
-        """The answer, as ForecastResponse describes it. Raises FaultyRequest with every fault."""
+    async def forecast(self, request: ForecastRequest, passage: Passage) -> dict[str, Any]:
+        """The answer, as ForecastResponse describes it. Raises QueueFull, and FaultyRequest with every fault."""
+        passage.enter(self.manifest.name, len(request.series) * self._runs(request)[0])
         rows = await self.prepare(request)
         horizon = request.horizon or self.spec.pred_len
         inputs = await _apart(len(rows), _inputs, rows)
@@ -123,7 +124,7 @@ class Forecaster:
         noted.missing = sum(int(row.filled.sum()) for row in rows if row.filled is not None)
         noted.outlying = await _apart(len(rows), self._outlying, inputs["history"])
         wanted = choose_maps(request.attention, self.manifest.attention)
-        forecast, maps = await self._roll(inputs["history"], inputs["calendar"], wanted, pool)
+        forecast, maps = await self._roll(inputs["history"], inputs["calendar"], wanted, passage)
         unbounded = np.flatnonzero(~np.isfinite(forecast).all(axis=(1, 2)))
         if len(unbounded):
             message = "expected values that a finite forecast follows from, came some far beyond any trained on"
@@ -238,7 +239,7 @@ class Forecaster:
         history: NDArray[np.float64],
         calendar: NDArray[np.float32],
         wanted: Sequence[WantedMaps],
-        pool: RowPool,
+        passage: Passage,
     ) -> tuple[NDArray[np.float64], Arrays]:
         """(B, seq_len, C) and (B, seq_len + n * pred_len, F) -> (B, n * pred_len, C), and the maps of the first run.
 
@@ -251,7 +252,7 @@ class Forecaster:
         forecasts: list[NDArray[np.float64]] = []
         for start in range(0, calendar.shape[1] - seq_len, pred_len):
             seen = calendar[:, start : start + seq_len + pred_len]
-            outputs = await pool.run(session, {"history": history, "calendar": seen}, names)
+            outputs = await passage.run(session, {"history": history, "calendar": seen}, names)
             first = first or outputs
             session, names = self._sessions["forecast"], ["forecast"]
             forecasts.append(outputs["forecast"])

@@ -1,7 +1,7 @@
 """Words drawn and scored by a character model: choose, check, and run it in small jobs."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyRequest, NotReady
 from contract.generation import GenerateSpec, State, log_likelihoods
-from contract.sampling import Drawn, Sampling, draw_words
-from service.engine.batching import RowPool
+from contract.sampling import Sampling, draw_words
+from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle, Served
 from service.engine.session import Session
 from service.faults import MOST_FAULTS, faults_of
@@ -25,8 +25,6 @@ DRAWN = 32
 SCORED = 512
 """Characters of one job, padding included."""
 _DIGITS = 6
-
-Pause = Callable[[], Awaitable[None]]
 
 
 class Generators:
@@ -73,30 +71,26 @@ class Generator:
         self.spec = loaded.manifest.generate_spec
         self._graphs = Graphs(loaded.sessions)
 
-    async def answer(self, request: GenerateRequest, pool: RowPool, pause: Pause) -> dict[str, Any]:
-        """As GenerateResponse describes it; `pause` is awaited between jobs, and may end them by raising.
-
-        Raises FaultyRequest with every fault.
-        """
+    async def answer(self, request: GenerateRequest, passage: Passage) -> dict[str, Any]:
+        """As GenerateResponse describes it. Raises QueueFull, and FaultyRequest with every fault."""
+        count = min(request.count, self._settings.max_generated)  # less than the default may be allowed
+        passage.enter(self.manifest.name, count if request.score is None else len(request.score))
         encoded = await self.check(request)
         head = {"model": self.manifest.name, "version": self.manifest.version}
         if request.score is not None:
-            return {**head, "scores": await self._score(request.score, encoded, pool, pause)}
+            return {**head, "scores": await self._score(request.score, encoded, passage)}
         seed = request.seed if request.seed is not None else secrets.randbits(32)
         sampling = Sampling(seed, request.temperature, request.top_k)
-        drawn: list[Drawn] = []
-        count = min(request.count, self._settings.max_generated)  # less than the default may be allowed
-        for start in range(0, count, DRAWN):
-            indices = range(start, min(start + DRAWN, count))
-            job = partial(draw_words, self._graphs, self.spec, encoded[0], indices, sampling)
-            drawn += (await pool.spread([job], [len(indices)]))[0]
-            await pause()
+        blocks = [range(start, min(start + DRAWN, count)) for start in range(0, count, DRAWN)]
+        jobs = [partial(draw_words, self._graphs, self.spec, encoded[0], block, sampling) for block in blocks]
+        drawn = await passage.spread(jobs, [len(block) for block in blocks])
         return {
             **head,
             "seed": seed,
             "generated": [
                 {"text": each.word, "log_likelihood": round(each.log_likelihood, _DIGITS), "ended": each.ended}
-                for each in drawn
+                for words in drawn
+                for each in words
             ],
         }
 
@@ -130,17 +124,19 @@ class Generator:
         return faults
 
     async def _score(
-        self, texts: Sequence[str], encoded: Sequence[Sequence[int]], pool: RowPool, pause: Pause
+        self, texts: Sequence[str], encoded: Sequence[Sequence[int]], passage: Passage
     ) -> list[dict[str, Any]]:
         # of one length side by side: little of a job is padding
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
-        found: dict[int, float] = {}
+        blocks: list[list[int]] = []
         while order:
             rows = max(1, SCORED // len(encoded[order[-1]]))
             order, chosen = order[:-rows], order[-rows:]
-            job = partial(log_likelihoods, self._graphs, [encoded[index] for index in chosen])
-            found.update(zip(chosen, (await pool.spread([job], [len(chosen)]))[0].tolist(), strict=True))
-            await pause()
+            blocks.append(chosen)
+        jobs = [partial(log_likelihoods, self._graphs, [encoded[index] for index in block]) for block in blocks]
+        found: dict[int, float] = {}
+        for block, each in zip(blocks, await passage.spread(jobs, [len(block) for block in blocks]), strict=True):
+            found.update(zip(block, each.tolist(), strict=True))
         return [{"text": text, "log_likelihood": round(found[index], _DIGITS)} for index, text in enumerate(texts)]
 
 

@@ -1,6 +1,7 @@
 """Log lines, as text for a terminal or as JSON, each with the id of the request that it is about."""
 
 import logging.config
+from http import HTTPStatus
 from typing import Literal
 
 from service.tally import Tally, tally
@@ -40,6 +41,8 @@ def log_request(over: Tally) -> None:
         level = logging.WARNING
     elif over.status < 400 and over.route in PROBES:
         level = logging.DEBUG  # who asks every few seconds
+    elif over.status == HTTPStatus.TOO_MANY_REQUESTS:
+        level = logging.DEBUG  # thousands a second, of which the queue tells once a second
     if not log.isEnabledFor(level):
         return
     seconds = over.ended - over.started

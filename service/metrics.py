@@ -1,17 +1,38 @@
 """Prometheus metrics, in seconds and bytes. Label values come from the service alone: a client cannot grow them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from contract.manifest import Manifest
+from service.engine.admission import Lines
 from service.engine.repository import Failure
 from service.tally import Tally
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _STAGE_BUCKETS = (0.0001, 0.00025, 0.0005, *_BUCKETS)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class _Queue(Collector):
+    """Asked for, not counted up and down: who has left is in no line, whatever went wrong meanwhile."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def collect(self) -> Iterator[Metric]:
+        rows = GaugeMetricFamily("seqcast_queue_rows", "Rows that have not begun", labels=["model"])
+        requests = GaugeMetricFamily("seqcast_queue_requests", "Requests that were taken", labels=["model"])
+        for name, count in self._lines.rows().items():
+            rows.add_metric([name], count)
+        for name, count in self._lines.requests().items():
+            requests.add_metric([name], count)
+        yield rows
+        yield requests
+        yield GaugeMetricFamily("seqcast_queue_bytes", "Bytes of their bodies", self._lines.size())
 
 
 class Metrics:
@@ -50,7 +71,6 @@ class Metrics:
             buckets=_BATCH_BUCKETS,
             registry=registry,
         )
-        self._queue = Gauge("seqcast_queue_rows", "Rows that wait for a thread", registry=registry)
         self._values = Counter(
             "seqcast_input_values", "Numbers that a model was shown to forecast from", ["model"], registry=registry
         )
@@ -77,10 +97,10 @@ class Metrics:
         )
         self._build = Gauge("seqcast_build_info", "1 for this seqcast", ["version", "device"], registry=registry)
 
-    def show_engine(self, device: str, waiting: Callable[[], int]) -> None:
-        """What it computes on, and how to tell how many rows wait."""
+    def show_engine(self, device: str, lines: Lines) -> None:
+        """What it computes on, and who waits for it."""
         self._build.labels(version("seqcast"), device).set(1)
-        self._queue.set_function(waiting)
+        self.registry.register(_Queue(lines))
 
     def show_bundles(self, served: Iterable[Manifest], failures: Iterable[Failure]) -> None:
         """Exactly these."""

@@ -27,6 +27,17 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+TimeoutMs = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=10**9,
+        description="Milliseconds, from the request's arrival on, in which an answer is wanted. Then it is 504, and "
+        "what is not computed yet never is",
+    ),
+]
+
+
 class Series(Strict):
     """One table: a row for each timestamp. `timestamps`, or `start` with the `frequency`."""
 
@@ -89,6 +100,7 @@ class ForecastRequest(Strict):
         "model's pred_len, those of its first pass",
         examples=[{"layers": [0], "heads": [0, 3], "kinds": ["encoder", "decoder", "cross"]}],
     )
+    timeout_ms: TimeoutMs = None
 
 
 class Interval(BaseModel):
@@ -171,7 +183,7 @@ class ForecastResponse(BaseModel):
 
 
 class TranslateRequest(Strict):
-    """LibreTranslate's fields, and ours: `model`, `scores`, `attention`."""
+    """LibreTranslate's fields, and ours: `model`, `scores`, `attention`, `timeout_ms`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -195,6 +207,7 @@ class TranslateRequest(Strict):
     )
     scores: bool = Field(False, description="Log-probabilities of each sentence's tokens")
     attention: bool = Field(False, description="Attention maps of each sentence, by layer and head")
+    timeout_ms: TimeoutMs = None
 
     @property
     def texts(self) -> list[Any]:
@@ -288,6 +301,7 @@ class GenerateRequest(Strict):
     score: Annotated[list[Any] | None, WithJsonSchema(_TEXTS)] = Field(
         None, min_length=1, description="Words whose log-likelihood is wanted, in place of drawing any"
     )
+    timeout_ms: TimeoutMs = None
 
 
 class Generated(BaseModel):
@@ -317,21 +331,6 @@ class GenerateResponse(BaseModel):
     seed: int | None = None
     generated: list[Generated] | None = None
     scores: list[Scored] | None = None
-
-
-class ModelSummary(BaseModel):
-    """A served bundle."""
-
-    name: str
-    version: int = Field(description="The newest sound one, which answers where no other is asked for")
-    versions: list[int] = Field(description="Those that `name:version` may ask for, newest first")
-    task: str
-
-
-class ModelList(BaseModel):
-    """Every served bundle."""
-
-    models: list[ModelSummary]
 
 
 class ProblemFault(BaseModel):

@@ -17,7 +17,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
-    bundles: Path = Field(Path("bundles"), description="Folder with the bundles, <name>/<version>/")
+    bundles: Path = Field(Path("bundles"), description="Folder with the bundles, NAME/VERSION/")
     versions: int = Field(
         2, ge=1, description="Versions of a bundle that are served, the newest sound ones; name:version asks for one"
     )
@@ -41,6 +41,18 @@ class Settings(BaseSettings):
     )
     max_body_mib: float = Field(
         64, gt=0, allow_inf_nan=False, description="Largest request body, in MiB; more gets 413"
+    )
+    max_queue_requests: int = Field(
+        16, ge=1, description="Requests for each thread that are taken at a time, over all models; more get 429"
+    )
+    max_queue_rows: int = Field(
+        10_000, ge=1, description="Rows of a model that wait, from which on its requests get 429"
+    )
+    max_queue_mib: float = Field(
+        256, gt=0, allow_inf_nan=False, description="Bodies of requests that are not answered yet, in MiB; more get 429"
+    )
+    timeout_s: float = Field(
+        300, gt=0, allow_inf_nan=False, description="Seconds that a request may take, unless it asks for less; then 504"
     )
     max_fill_share: float = Field(
         0.25, ge=0, le=1, description="Largest share of the values that a model sees which `fill` may make up"
@@ -85,6 +97,10 @@ class Settings(BaseSettings):
     @property
     def max_body_bytes(self) -> int:
         return int(self.max_body_mib * 2**20)
+
+    @property
+    def max_queue_bytes(self) -> int:
+        return int(self.max_queue_mib * 2**20)
 
 
 def read_settings(flags: Mapping[str, Any]) -> Settings:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fastapi import FastAPI, Request
 
 from service.decoder import Decoder
-from service.engine.batching import RowPool
+from service.engine.admission import Lines, Passage
 from service.engine.repository import LoadedBundle, Repository, Served
 from service.forecaster import Forecasters
 from service.generator import Generators
@@ -25,6 +25,8 @@ from service.translator import Translator, Translators
 
 log = logging.getLogger(__name__)
 
+PASSAGE = "seqcast.passage"
+"""Of a request's scope."""
 NICE = 10
 """Of the thread that loads: beside requests it gets a tenth of a core."""
 
@@ -47,7 +49,7 @@ class State:
     repository: Repository
     served: Served
     """What the repository served when this was made: it goes on to load others."""
-    pool: RowPool
+    lines: Lines
     forecasters: Forecasters
     translators: Translators
     generators: Generators
@@ -59,14 +61,14 @@ class State:
 
     @classmethod
     def of(
-        cls, settings: Settings, repository: Repository, pool: RowPool, metrics: Metrics, keys: Keys | None
+        cls, settings: Settings, repository: Repository, lines: Lines, metrics: Metrics, keys: Keys | None
     ) -> "State":
         """What serves the models that the repository has loaded."""
         served = repository.served
         metrics.show_bundles((loaded.manifest for loaded in served.all), served.failures)
         forecasters, translators = Forecasters(served, settings), Translators(_translators(served), settings)
         generators = Generators(served, settings)
-        return cls(settings, repository, served, pool, forecasters, translators, generators, metrics, keys)
+        return cls(settings, repository, served, lines, forecasters, translators, generators, metrics, keys)
 
 
 async def change_models(app: FastAPI, change: Callable[[Repository], None]) -> None:
@@ -84,7 +86,7 @@ async def _change(app: FastAPI, change: Callable[[Repository], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(state.loader, change, state.repository)
     finally:
         if state.repository.served is not app.state.seqcast.served:
-            anew = State.of(state.settings, state.repository, state.pool, state.metrics, state.keys)
+            anew = State.of(state.settings, state.repository, state.lines, state.metrics, state.keys)
             app.state.seqcast = replace(anew, statistics=state.statistics, loader=state.loader)
 
 
@@ -115,6 +117,12 @@ def _complain(watching: asyncio.Task[None]) -> None:
 def state_of(request: Request) -> State:
     state: State = request.app.state.seqcast
     return state
+
+
+def passage_of(request: Request) -> Passage:
+    """That which the gate gave the request."""
+    passage: Passage = request.scope[PASSAGE]
+    return passage
 
 
 def _translators(served: Served) -> Iterator[Translator]:

@@ -13,7 +13,7 @@ from contract.errors import Fault, FaultyRequest, NotReady, UnknownModel
 from contract.text import Vocabulary
 from contract.translation import TranslateSpec
 from service.decoder import Decoder
-from service.engine.batching import RowPool
+from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle
 from service.faults import faults_of
 from service.schemas import TranslateRequest, shown
@@ -101,11 +101,11 @@ class Translators:
 
         return faults + await faults_of(check)
 
-    async def translate(self, request: TranslateRequest, pool: RowPool) -> Translation:
-        """Raises as `choose` does, and FaultyRequest with every fault."""
+    async def translate(self, request: TranslateRequest, passage: Passage) -> Translation:
+        """Raises as `choose` does, QueueFull, and FaultyRequest with every fault."""
         if _text_faults(request, self._settings):
             raise FaultyRequest(await self.faults(request))
-        return await self.choose(request).translate(request, pool, self._settings.max_attention_values)
+        return await self.choose(request).translate(request, passage, self._settings.max_attention_values)
 
 
 class Translator:
@@ -148,16 +148,19 @@ class Translator:
             raise FaultyRequest(faults)
         return prepared
 
-    async def translate(self, request: TranslateRequest, pool: RowPool, max_maps: int) -> Translation:
-        """Raises FaultyRequest with every fault; one at /attention, if the maps have more than `max_maps` weights."""
+    async def translate(self, request: TranslateRequest, passage: Passage, max_maps: int) -> Translation:
+        """Raises QueueFull, and FaultyRequest with every fault; one at /attention beyond `max_maps` weights of maps."""
+        passage.enter(self.name, len(request.texts))
         prepared = await self.prepare(request)
+        passes = 1 + sum((request.alternatives > 0, request.scores, request.attention))
+        passage.expect(passes * len({phrase.ids for text in prepared for phrase in _phrases(text)}))
         best: dict[Ids, list[int]] = {}
         said: dict[Ids, str] = {}
         # a second time for what is left of phrases whose numbers came back as others
         while new := list(
             dict.fromkeys(phrase.ids for text in prepared for phrase in _phrases(text) if phrase.ids not in said)
         ):
-            found = await self.decoder.greedy(new, pool)
+            found = await self.decoder.greedy(new, passage)
             best |= zip(new, found, strict=True)
             said |= zip(new, await self._decoded(found), strict=True)
             prepared = await self._mended(prepared, said)
@@ -168,12 +171,14 @@ class Translator:
             # LibreTranslate's answer where it cannot tell: nothing was detected, there was but one possibility
             answers["detectedLanguage"] = [{"confidence": 0.0, "language": self.spec.source}] * len(translated)
         if request.alternatives:
-            answers["alternatives"] = await self._alternatives(request.alternatives, prepared, translated, said, pool)
+            answers["alternatives"] = await self._alternatives(
+                request.alternatives, prepared, translated, said, passage
+            )
         if request.scores:
-            scores = await self._scores({ids: best[ids] for ids in times}, pool)
+            scores = await self._scores({ids: best[ids] for ids in times}, passage)
             answers["scores"] = [[scores[phrase.ids] for phrase in _phrases(text)] for text in prepared]
         if request.attention:
-            maps = await self._maps({ids: best[ids] for ids in times}, times, max_maps, pool)
+            maps = await self._maps({ids: best[ids] for ids in times}, times, max_maps, passage)
             answers["attention"] = [[maps[phrase.ids] for phrase in _phrases(text)] for text in prepared]
         single = isinstance(request.q, str)
         content = {name: each[0] if single else each for name, each in answers.items()}
@@ -206,12 +211,12 @@ class Translator:
         prepared: Sequence[Sequence[Worded]],
         translated: Sequence[str],
         said: Mapping[Ids, str],
-        pool: RowPool,
+        passage: Passage,
     ) -> list[list[str]]:
         """Up to `wanted` others of each text: each phrase in its next best translation, or its best if none is left."""
         n_best = wanted + 1  # since one of them is usually the translation itself
         sources = list(dict.fromkeys(phrase.ids for text in prepared for phrase in _phrases(text)))
-        found = await self.decoder.beam(sources, pool, n_best=n_best, beam_size=max(_BEAM, n_best))
+        found = await self.decoder.beam(sources, passage, n_best=n_best, beam_size=max(_BEAM, n_best))
         others: list[list[str]] = [[] for _ in translated]
         for rank in range(n_best):
             ranked = await self._decoded([each[rank if rank < len(each) else 0].ids for each in found])
@@ -225,22 +230,22 @@ class Translator:
                     other.append(text)
         return others
 
-    async def _scores(self, best: Mapping[Ids, Sequence[int]], pool: RowPool) -> dict[Ids, dict[str, Any]]:
+    async def _scores(self, best: Mapping[Ids, Sequence[int]], passage: Passage) -> dict[Ids, dict[str, Any]]:
         """Log-probabilities of each translation's tokens, eos included, each given those before it."""
         told = {}
         for source, target in best.items():
-            scores = [round(float(each), 4) for each in await self.decoder.score(source, target, pool)]
+            scores = [round(float(each), 4) for each in await self.decoder.score(source, target, passage)]
             tokens = self._target.tokens([*target, self._target.eos])
             told[source] = {"tokens": tokens, "log_probs": scores, "total": round(sum(scores), 4)}
         return told
 
     async def _maps(
-        self, best: Mapping[Ids, Sequence[int]], times: Mapping[Ids, int], most: int, pool: RowPool
+        self, best: Mapping[Ids, Sequence[int]], times: Mapping[Ids, int], most: int, passage: Passage
     ) -> dict[Ids, dict[str, Any]]:
         """Maps by layer and head of each translation, which is told so many `times`."""
         told, size = {}, 0
         for source, target in best.items():
-            maps = await self.decoder.maps(source, target, pool)
+            maps = await self.decoder.maps(source, target, passage)
             if not maps:
                 raise FaultyRequest([Fault("/attention", f"expected false, since {self.name} has no maps to show")])
             size += times[source] * sum(each.size for each in maps.values())

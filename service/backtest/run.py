@@ -4,7 +4,6 @@ B origins at a time, L rows looked back on, P steps, C columns.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,15 +19,14 @@ from contract.intervals import Intervals
 from contract.scaler import Scaler
 from contract.scores import Coverage, Errors
 from service.backtest.plan import LARGEST, NEXT_TO_NOTHING, Plan, thinning
-from service.engine.batching import RowPool
+from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _CHUNK, _CHUNK_VALUES = 256, 2**22
-"""Origins at a time, and values that they look back on and forecast: what is in memory at once, and how soon a
-client that left is noticed."""
+"""Origins at a time, and values that they look back on and forecast: what is in memory at once."""
 _FEWEST_CALIBRATED, _MOST_CALIBRATED = 100, 3000
 """Windows that intervals around the baselines are made from: of fewer, 5 % would be a handful."""
 
@@ -54,8 +52,8 @@ class Runner:
         self._max_fill_share = max_fill_share
         self._std = np.array(self._spec.scaler.std)
 
-    async def run(self, plan: Plan, pool: RowPool, pause: Callable[[], Awaitable[None]]) -> tuple[Results, list[str]]:
-        """What came of every origin, and what is to be told. `pause` is awaited between any few hundred of them.
+    async def run(self, plan: Plan, passage: Passage) -> tuple[Results, list[str]]:
+        """What came of every origin, and what is to be told.
 
         Raises FaultyRequest if the model gives no finite forecast, or nothing can be compared.
         """
@@ -66,14 +64,13 @@ class Runner:
         values = len(self._spec.columns) * (self._spec.seq_len + self._spec.pred_len)
         size = min(_CHUNK, max(1, _CHUNK_VALUES // values))
         for start in range(0, len(plan.origins), size):
-            await pause()
             chunk = plan.origins[start : start + size]
             origins, histories, truths = await asyncio.to_thread(self._windows, plan, chunk)
             if not len(origins):
                 continue
             rows = origins[:, None] + np.arange(-self._spec.seq_len, self._spec.pred_len)
             inputs = {"history": histories, "calendar": calendar[rows]}
-            forecast = (await pool.run(self._session, inputs))["forecast"]
+            forecast = (await passage.run(self._session, inputs))["forecast"]
             if not np.abs(forecast).max() <= LARGEST:  # NaN too
                 message = "expected values that a finite forecast follows from, came some far beyond any trained on"
                 raise FaultyRequest([Fault("/series/0/values", message)])

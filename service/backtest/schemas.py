@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from service.schemas import Strict
+from service.schemas import Strict, TimeoutMs
 
 _SERIES = {"type": "array", "items": {"$ref": "#/components/schemas/Series"}, "minItems": 1, "maxItems": 1}
 
@@ -32,6 +32,7 @@ class BacktestRequest(Strict):
         "error",
         description="As in POST /forecast, for the rows that are looked back on; a missing value is never a truth",
     )
+    timeout_ms: TimeoutMs = None
 
 
 class ColumnScores(BaseModel):

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contract.bundle import bundle_versions
 from contract.errors import Fault, FaultyRequest
 from service.backtest.backtester import Backtester
 from service.backtest.schemas import BacktestRequest
 from service.csv_tables import read_table
+from service.engine.admission import Passage
 from service.engine.batching import RowPool
-from service.engine.repository import LoadedBundle, Repository, load_bundle
+from service.engine.repository import Repository
 from service.engine.session import choose_device
 from service.schemas import read
 from service.settings import Settings
@@ -23,9 +23,12 @@ async def backtest_of_table(
 ) -> dict[str, Any]:
     """The answer, as BacktestResponse describes it; `fields` are those of a BacktestRequest but for its series.
 
-    Raises FaultyRequest, UnknownModel, NotReady, or BundleError if the version that is named is not sound.
+    Raises FaultyRequest, UnknownModel or NotReady.
     """
-    loaded = _load(fields["model"], settings)
+    device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib)
+    repository = Repository(settings.bundles, device, settings.versions)
+    repository.load()
+    loaded = repository.served.get(fields["model"])
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -39,22 +42,7 @@ async def backtest_of_table(
     pool = RowPool(settings.threads)
     try:
         with table.pointing():
-            answer = await Backtester(loaded, settings).backtest(request, pool, _go_on)
+            answer = await Backtester(loaded, settings).backtest(request, Passage(pool))
     finally:
         pool.close()
     return {**answer, "warnings": [*table.notes, *answer["warnings"]]}
-
-
-def _load(reference: str, settings: Settings) -> LoadedBundle:
-    """As the service has it, but any version that lies in the folder."""
-    device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib)
-    name, _, version = reference.partition(":")
-    if version in map(str, bundle_versions(settings.bundles).get(name, ())):
-        return load_bundle(settings.bundles / name / version, device)
-    repository = Repository(settings.bundles, device)
-    repository.load()
-    return repository.served.get(reference)
-
-
-async def _go_on() -> None:
-    """Nobody can leave."""

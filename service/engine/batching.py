@@ -1,14 +1,18 @@
-"""Rows over the cores: the pool that every graph runs in."""
+"""Rows over the cores, in turns: the pool that every graph runs in."""
 
 import asyncio
 import math
 import os
+import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,103 +24,242 @@ T = TypeVar("T")
 
 CGROUP = Path("/sys/fs/cgroup/cpu.max")
 CHUNK = 8
-"""Rows of one job: few enough that a single row never waits long behind a large request."""
+"""Rows that a thread takes at a time, at most."""
+CHUNK_S = 0.01
+"""Seconds that they take, about, if one row does not take longer: what a single row waits for each large request."""
+_RECENT = 0.2
+"""How much the latest rows count in how long a row takes."""
+_LARGE = 64
+"""Rows from which on joining them would hold up the loop."""
 
 
-class _Passage:
-    """Jobs on their way through the pool, and how many rows each has."""
+@dataclass(slots=True, eq=False)
+class Caller:
+    """Whose rows they are. Those of one line take turns with each other, and lines do."""
 
-    def __init__(self, rows: Sequence[int]) -> None:
-        self._rows = sum(rows)
-        self._handed = time.perf_counter()
-        self._began: list[tuple[float, int]] = []
+    line: str = ""
+    begun: int = 0
+    """Rows that a thread has begun."""
+
+
+@dataclass(slots=True)
+class Part:
+    """Rows of one work that run in one piece: its place among the parts of that work."""
+
+    work: "Work"
+    place: int
+    rows: int
+
+
+@dataclass(slots=True)
+class Piece:
+    """What a thread runs at a time; `call` gives what came of each part, which may be an error."""
+
+    parts: list[Part]
+    call: Callable[[], Sequence[Any]]
+
+
+class Work:
+    """What was handed to the pool at once: jobs of so many rows each, that any thread takes one after the other."""
+
+    def __init__(self, caller: Caller, jobs: Sequence[Callable[[], Any]], rows: Sequence[int]) -> None:
+        self.caller = caller
+        self._jobs, self._rows = jobs, rows
+        self._next = 0
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._results: dict[int, Any] = {}
+        self._running = 0
+        self._over = False
+        self.sizes: list[int] = []
+        self.handed = time.perf_counter()
+        self.began = self.ended = 0.0
 
     @property
-    def waiting(self) -> int:
-        """Rows of jobs that have not begun."""
-        return self._rows - sum(rows for _, rows in self._began)
+    def more(self) -> bool:
+        """Whether there is something left to take."""
+        return not self._over and self._next < len(self._jobs)
 
-    def run(self, job: Callable[[], T], rows: int) -> T:
-        self._began.append((time.perf_counter(), rows))
-        return job()
+    def take(self) -> Piece:
+        """The next job."""
+        place = self._next
+        self._next += 1
+        job = self._jobs[place]
+        return Piece([self.begin(place, self._rows[place])], lambda: [job()])
 
-    def note(self) -> None:
-        """That all which will run has ended."""
-        ended = time.perf_counter()
-        began = self._began[0][0] if self._began else ended
-        tally().ran(self._handed, began, ended, [rows for _, rows in self._began])
+    def begin(self, place: int, rows: int) -> Part:
+        self.began = self.began or time.perf_counter()
+        self.sizes.append(rows)
+        self._running += 1
+        self.caller.begun += rows
+        return Part(self, place, rows)
+
+    def end(self, place: int, result: Any) -> None:
+        """A part's result, or the error that ends all of them."""
+        self._running -= 1
+        if self._over:
+            return
+        self._results[place] = result
+        if isinstance(result, BaseException) or not (self.more or self._running):
+            self._over = True
+            self.ended = time.perf_counter()
+            self._loop.call_soon_threadsafe(self._settle, result)
+
+    def drop(self) -> None:
+        """Nobody waits for it any more."""
+        self._over = True
+        self.ended = self.ended or time.perf_counter()
+
+    def _settle(self, last: Any) -> None:
+        if self.future.done():
+            return
+        if isinstance(last, BaseException):
+            self.future.set_exception(last)
+        else:
+            self.future.set_result([self._results[place] for place in sorted(self._results)])
+
+
+class Rows(Work):
+    """Rows through a session, cut as they are taken; a result is of the rows from its place on."""
+
+    def __init__(self, caller: Caller, session: Session, inputs: Arrays, names: Sequence[str] | None) -> None:
+        super().__init__(caller, (), ())
+        self.session, self.inputs, self.names = session, inputs, names
+        self.rows = len(next(iter(inputs.values())))
+        self._untaken = True
+
+    @property
+    def more(self) -> bool:
+        return not self._over and (self._next < self.rows or self._untaken)
+
+    def take(self, most: int = CHUNK) -> Piece:
+        part, inputs = self.cut(most)
+        return Piece([part], lambda: [self.session.run(inputs, self.names)])
+
+    def cut(self, most: int) -> tuple[Part, dict[str, NDArray[Any]]]:
+        """The next rows, at most so many."""
+        start = self._next
+        self._next, self._untaken = min(self.rows, start + most), False
+        inputs = {name: tensor[start : self._next] for name, tensor in self.inputs.items()}
+        return self.begin(start, self._next - start), inputs
 
 
 class RowPool:
-    """As many threads as cores, each running one chunk of rows at a time.
+    """As many threads as cores, each running a few rows at a time.
 
-    On a CPU a batch buys nothing, so a request's rows are spread over the threads. A request holds at most
-    one job per thread at a time: one with thousands of rows takes turns with the others.
+    On a CPU a batch buys nothing, so a request's rows are spread over the threads. Whoever has rows takes turns: line
+    after line, and in each caller after caller, so that one with thousands holds up no other.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or usable_cpus()
         self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="seqcast-rows")
-        self._passages: set[_Passage] = set()
+        self._lock = threading.Lock()
+        self._lines: OrderedDict[str, deque[Work]] = OrderedDict()  # whose turn it is first
+        self._running = 0
+        self._row_s: WeakKeyDictionary[Session, float] = WeakKeyDictionary()
 
     async def run(
-        self, session: Session, inputs: Arrays, names: Sequence[str] | None = None, fill: int = 0
+        self, caller: Caller, session: Session, inputs: Arrays, names: Sequence[str] | None = None, fill: int = 0
     ) -> dict[str, NDArray[Any]]:
         """Tensors by name, B rows each -> outputs by name, B rows each, in the same order: all, or `names`.
 
         Rows are as long as the longest; to those that came shorter `fill` is added.
         """
-        rows = len(next(iter(inputs.values())))
-        size = max(1, min(CHUNK, math.ceil(rows / self.threads)))
-        chunks = [
-            {name: tensor[start : start + size] for name, tensor in inputs.items()} for start in range(0, rows, size)
-        ]
-        chunks = chunks or [dict(inputs)]
-        sizes = [len(next(iter(chunk.values()))) for chunk in chunks]
-        results = await self.spread([partial(session.run, chunk, names) for chunk in chunks], sizes)
-        if len(results) == 1:
-            return results[0]
-        return {name: _joined([each[name] for each in results], fill) for name in results[0]}
+        work = Rows(caller, session, inputs, names)
+        parts: list[dict[str, NDArray[Any]]] = await self._through(work)
+        if len(parts) == 1:
+            return parts[0]
+        return await asyncio.to_thread(_joined, parts, fill) if work.rows > _LARGE else _joined(parts, fill)
 
-    async def spread(self, jobs: Sequence[Callable[[], T]], rows: Sequence[int]) -> list[T]:
-        """Run the jobs, of so many rows each, no more than one a thread at a time; their results in order."""
-        passage = _Passage(rows)
-        self._passages.add(passage)
+    async def spread(self, caller: Caller, jobs: Sequence[Callable[[], T]], rows: Sequence[int]) -> list[T]:
+        """Run the jobs, of so many rows each; their results in order."""
+        return await self._through(Work(caller, jobs, rows)) if jobs else []
+
+    async def _through(self, work: Work) -> list[Any]:
+        with self._lock:
+            self._lines.setdefault(work.caller.line, deque()).append(work)
+        self._fill()
         try:
-            return await self._spread([partial(passage.run, job, each) for job, each in zip(jobs, rows, strict=True)])
+            return await work.future
         finally:
-            self._passages.remove(passage)
-            passage.note()
+            self._drop(work)
+            tally().ran(work.handed, work.began or work.ended, work.ended, work.sizes)
 
-    def waiting(self) -> int:
-        """Rows that wait for a thread."""
-        return sum(passage.waiting for passage in list(self._passages))
+    def _fill(self) -> None:
+        """Give every thread that is free what is next."""
+        pieces = []
+        with self._lock:
+            while self._running < self.threads and (piece := self._next()) is not None:
+                self._running += 1
+                pieces.append(piece)
+        for piece in pieces:
+            self._executor.submit(self._timed, piece).add_done_callback(partial(self._ended, piece))
 
-    async def _spread(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
-        loop = asyncio.get_running_loop()
-        if len(jobs) == 1:
-            return [await loop.run_in_executor(self._executor, jobs[0])]
-        results: dict[int, T] = {}
-        waiting = iter(enumerate(jobs))
+    def _next(self) -> Piece | None:
+        """Of the line whose turn it is, the caller whose turn it is."""
+        if not self._lines:
+            return None
+        name, line = next(iter(self._lines.items()))
+        work = line.popleft()
+        piece = work.take(self._most(work)) if isinstance(work, Rows) else work.take()
+        if work.more:
+            line.append(work)
+        if line:
+            self._lines.move_to_end(name)
+        else:
+            del self._lines[name]
+        return piece
 
-        async def lane() -> None:
-            for index, job in waiting:
-                results[index] = await loop.run_in_executor(self._executor, job)
+    def _most(self, work: Rows) -> int:
+        """Rows to take at a time: a share for each thread, and no more than are quick."""
+        quick = int(CHUNK_S / self._row_s[work.session]) if work.session in self._row_s else CHUNK
+        return max(1, min(CHUNK, quick, math.ceil(work.rows / self.threads)))
 
-        try:
-            async with asyncio.TaskGroup() as lanes:
-                for _ in range(min(self.threads, len(jobs))):
-                    lanes.create_task(lane())
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # as one job would: the caller need not know of lanes
-        return [results[index] for index in range(len(jobs))]
+    def _timed(self, piece: Piece) -> Sequence[Any]:
+        began = time.perf_counter()
+        results = piece.call()
+        work, rows = piece.parts[0].work, sum(part.rows for part in piece.parts)
+        if isinstance(work, Rows) and rows:
+            row_s = (time.perf_counter() - began) / rows
+            self._row_s[work.session] = row_s + (1 - _RECENT) * (self._row_s.get(work.session, row_s) - row_s)
+        return results
+
+    def _ended(self, piece: Piece, future: Future[Sequence[Any]]) -> None:
+        """In the piece's thread, which goes on with the next one."""
+        error = future.exception()
+        results = future.result() if error is None else [error] * len(piece.parts)
+        with self._lock:
+            self._running -= 1
+            for part, result in zip(piece.parts, results, strict=True):
+                part.work.end(part.place, result)
+                if isinstance(result, BaseException):
+                    self._remove(part.work)
+        self._fill()
+
+    def _drop(self, work: Work) -> None:
+        """What has not begun never will."""
+        with self._lock:
+            work.drop()
+            self._remove(work)
+
+    def _remove(self, work: Work) -> None:
+        line = self._lines.get(work.caller.line)
+        if line is not None and work in line:
+            line.remove(work)
+            if not line:
+                del self._lines[work.caller.line]
 
     def close(self) -> None:
         """Wait for what runs, and end the threads."""
         self._executor.shutdown()
 
 
-def _joined(parts: Sequence[NDArray[Any]], fill: int) -> NDArray[Any]:
+def _joined(parts: Sequence[dict[str, NDArray[Any]]], fill: int) -> dict[str, NDArray[Any]]:
+    return {name: _concatenated([part[name] for part in parts], fill) for name in parts[0]}
+
+
+def _concatenated(parts: Sequence[NDArray[Any]], fill: int) -> NDArray[Any]:
     """Rows of all parts; rows of (T,) differ in length from part to part where a graph decides itself when to stop."""
     lengths = {part.shape[1:] for part in parts}
     if len(lengths) > 1:

@@ -211,7 +211,7 @@ class Repository:
             reason = f"{type(error).__name__}: {error}"
             if was is not None:
                 reason = f"{reason}; what was loaded before is served on"
-            log.error("bundle %s version %d is not sound: %s", name, version, reason)
+            log.error("bundle %s version %d is not served: %s", name, version, reason)
             return was, Failure(name, version, reason)
         log.info("bundle %s version %d is loaded", name, version)
         return loaded, None

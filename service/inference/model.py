@@ -12,7 +12,7 @@ from contract.generation import GenerateSpec
 from contract.graphs import Graph, Tensor
 from contract.manifest import Manifest
 from contract.translation import TranslateSpec
-from service.engine.batching import RowPool
+from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle, Served
 from service.engine.session import Arrays
 from service.inference.tensors import DATATYPES
@@ -99,12 +99,13 @@ class GraphModel:
             if each.name in names
         )
 
-    async def run(self, inputs: Arrays, names: Sequence[str], pool: RowPool) -> Arrays:
-        """The outputs `names`. Raises FaultyRequest if the graph cannot compute on the inputs."""
+    async def run(self, inputs: Arrays, names: Sequence[str], passage: Passage) -> Arrays:
+        """The outputs `names`. Raises QueueFull, and FaultyRequest if the graph cannot compute on the inputs."""
+        passage.enter(self.manifest.name, len(next(iter(inputs.values()))))
         vocabularies = self.loaded.vocabularies
         fill = vocabularies[1].pad if vocabularies is not None else 0
         try:
-            return await pool.run(self.loaded.sessions[self.graph_name], inputs, names, fill)
+            return await passage.run(self.loaded.sessions[self.graph_name], inputs, names, fill)
         except GraphFailed as error:
             message = f"expected tensors that {self.name} can compute on, but {_first_line(error)}"
             raise FaultyRequest([Fault("/inputs", message)]) from error

@@ -19,11 +19,11 @@ _UNSUPPORTED = {
     "sequence_start": "sequences: each request stands for itself",
     "sequence_end": "sequences: each request stands for itself",
     "priority": "priorities: rows take turns",
-    "timeout": "a time limit of a request",
     "classification": "classification: ask for the output itself",
     "shared_memory_region": "shared memory: send and ask for tensors in the body",
 }
 """Parameters of Triton's extensions that would change the answer; any other custom one is read past."""
+_LONGEST_US = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Wanted:
     """A request that is sound. `binary` says of each output wanted whether it shall come as bytes."""
 
     id: str | None
+    timeout_ms: float | None
     inputs: Mapping[str, NDArray[Any]]
     binary: Mapping[str, bool]
 
@@ -42,6 +43,10 @@ async def read_request(data: Any, rest: memoryview, model: GraphModel, most_byte
         raise FaultyRequest(faults)
     faults += _parameter_faults(request.parameters, "/parameters")
     faults += _not_bool(request.parameters, "binary_data_output", "/parameters")
+    timeout_us = request.parameters.get("timeout", 0)
+    if not isinstance(timeout_us, int) or isinstance(timeout_us, bool) or not 0 <= timeout_us <= _LONGEST_US:
+        message = f"expected microseconds up to {_LONGEST_US}, or 0 for no limit, came {shown(timeout_us)}"
+        faults.append(Fault("/parameters/timeout", message))
     reader = _Reader(model, rest)
     for index, each in enumerate(request.inputs):
         faults += await reader.read(each, f"/inputs/{index}")
@@ -55,7 +60,7 @@ async def read_request(data: Any, rest: memoryview, model: GraphModel, most_byte
             faults.append(Fault("/inputs", f"{message}: send fewer, or ask for fewer outputs"))
     if faults:
         raise FaultyRequest(faults)
-    return Wanted(request.id, reader.arrays, binary)
+    return Wanted(request.id, timeout_us / 1000 or None, reader.arrays, binary)
 
 
 class _Reader:

@@ -42,7 +42,9 @@ class InferRequest(Strict):
     model_name: str | None = Field(None, description="Read past: the path says it")
     model_version: str | None = Field(None, description="Read past: the path says it")
     parameters: Parameters = Field(
-        default_factory=dict, description="binary_data_output: outputs as bytes unless they say otherwise"
+        default_factory=dict,
+        description="binary_data_output: outputs as bytes unless they say otherwise; timeout: microseconds in which an "
+        "answer is wanted",
     )
     inputs: Annotated[list[Any], WithJsonSchema({**_listed("InferInput"), "minItems": 1})] = Field(
         min_length=1, max_length=MOST_TENSORS

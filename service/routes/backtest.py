@@ -1,7 +1,6 @@
 """POST /backtest."""
 
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,23 +9,25 @@ from contract.errors import Fault
 from service.backtest.backtester import Backtester
 from service.backtest.report import backtest_table
 from service.backtest.schemas import BacktestRequest, BacktestResponse
+from service.engine.admission import Passage
 from service.faults import faults_of
 from service.openapi import documented_body, problems
-from service.routes.body import json_response, parse, read_body, while_connected
+from service.routes.body import json_response, parse, read_body
 from service.routes.media import CSV, JSON, answer_type, body_type
 from service.routes.query import FORECAST, Query, integer, number
 from service.routes.tables import TABLES, parse_table
-from service.state import State, state_of
+from service.state import State, passage_of, state_of
 from service.tables import TableOptions
 
 QUERY = Query(
-    {"model": str, "share": number, "stride": integer, "fill": str},
+    {"model": str, "share": number, "stride": integer, "fill": str, "timeout_ms": integer},
     ("time_column",),
     {
         "model": FORECAST.descriptions["model"],
         "share": "Of the rows, the latest, that are forecast; 0.2 by default",
         "stride": "Rows from one origin to the next",
         "fill": FORECAST.descriptions["fill"],
+        "timeout_ms": FORECAST.descriptions["timeout_ms"],
         "time_column": FORECAST.descriptions["time_column"],
     },
 )
@@ -40,7 +41,7 @@ router = APIRouter(tags=["forecast"])
     "/backtest",
     response_model=BacktestResponse,
     openapi_extra={**documented_body(BacktestRequest, TABLES), "parameters": QUERY.documented()},
-    responses={200: {"content": {CSV: SCORES}}, **problems(404, 413, 415, 422, 503)},
+    responses={200: {"content": {CSV: SCORES}}, **problems(404, 413, 415, 422, 429, 503, 504)},
 )
 async def backtest(request: Request) -> Response:
     """Does a model help on this table, and by how much?
@@ -55,15 +56,14 @@ async def backtest(request: Request) -> Response:
     async def examine(wanted: BacktestRequest) -> list[Fault]:
         return await faults_of(lambda: _backtester(wanted, state).prepare(wanted))
 
-    pause = while_connected(request)
     if kind in TABLES:
         table, wanted = await parse_table(BacktestRequest, request, kind, TableOptions(limit), QUERY, examine)
         with table.pointing():
-            answer = await _answer(wanted, state, pause)
+            answer = await _answer(wanted, state, passage_of(request))
         answer["warnings"] = [*table.notes, *answer["warnings"]]
     else:
         wanted = await parse(BacktestRequest, await read_body(request, limit), examine)
-        answer = await _answer(wanted, state, pause)
+        answer = await _answer(wanted, state, passage_of(request))
     if answer_type(request, JSON, (JSON, CSV)) == CSV:
         headers = {"X-Seqcast-Summary": json.dumps(answer["summary"])}
         return Response(backtest_table(answer), media_type=CSV, headers=headers)
@@ -75,7 +75,8 @@ def _backtester(wanted: BacktestRequest, state: State) -> Backtester:
     return Backtester(state.forecasters.choose(wanted).loaded, state.settings)
 
 
-async def _answer(wanted: BacktestRequest, state: State, pause: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    answer = await _backtester(wanted, state).backtest(wanted, state.pool, pause)
+async def _answer(wanted: BacktestRequest, state: State, passage: Passage) -> dict[str, Any]:
+    passage.within(wanted.timeout_ms)
+    answer = await _backtester(wanted, state).backtest(wanted, passage)
     state.metrics.rows.labels(answer["model"]).inc(answer["origins"]["count"])
     return answer

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
 from service.routes.long_json import read_json
@@ -59,16 +58,6 @@ async def checked(
     told = {fault.pointer for fault in faults}
     more = await examine(request) if request is not None else []
     raise FaultyRequest([*faults, *(fault for fault in more if fault.pointer not in told)])
-
-
-def while_connected(request: Request) -> Callable[[], Awaitable[None]]:
-    """What long work awaits now and then: it raises ClientDisconnect once nobody waits for the answer."""
-
-    async def pause() -> None:
-        if await request.is_disconnected():
-            raise ClientDisconnect
-
-    return pause
 
 
 def json_response(content: Any) -> Response:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from contract.errors import Fault, FaultyRequest
 from service.arrow import write_stream
 from service.csv_tables import write_table
+from service.engine.admission import Passage
 from service.openapi import documented_body, problems
 from service.routes.body import parse, read_body
 from service.routes.long_json import write_json
@@ -14,7 +15,7 @@ from service.routes.media import CSV, JSON, answer_type, body_type
 from service.routes.query import FORECAST
 from service.routes.tables import TABLES, parse_table
 from service.schemas import ForecastRequest, ForecastResponse, shown
-from service.state import State, state_of
+from service.state import State, passage_of, state_of
 from service.tables import TableOptions, warnings_header
 from service.turns import release
 
@@ -25,7 +26,7 @@ router = APIRouter(tags=["forecast"])
     "/forecast",
     response_model=ForecastResponse,
     openapi_extra={**documented_body(ForecastRequest, TABLES), "parameters": FORECAST.documented()},
-    responses={200: {"content": TABLES}, **problems(404, 413, 415, 422, 503)},
+    responses={200: {"content": TABLES}, **problems(404, 413, 415, 422, 429, 503, 504)},
 )
 async def forecast(request: Request) -> Response:
     """The next steps of each series, in its own units, continuing its own timestamps.
@@ -35,7 +36,8 @@ async def forecast(request: Request) -> Response:
     `Accept` says.
     """
     state, kind = state_of(request), body_type(request, *TABLES)
-    wish, limit = _Wish(state, answer_type(request, kind, (JSON, *TABLES))), state.settings.max_body_bytes
+    wish = _Wish(state, passage_of(request), answer_type(request, kind, (JSON, *TABLES)))
+    limit = state.settings.max_body_bytes
     table = None
     if kind in TABLES:
         options = TableOptions(limit, most_rows=state.settings.max_rows)
@@ -64,8 +66,8 @@ async def forecast(request: Request) -> Response:
 class _Wish:
     """Requests to be answered in one kind of content."""
 
-    def __init__(self, state: State, kind: str) -> None:
-        self._state = state
+    def __init__(self, state: State, passage: Passage, kind: str) -> None:
+        self._state, self._passage = state, passage
         self.kind = kind
 
     async def faults(self, wanted: ForecastRequest) -> list[Fault]:
@@ -76,8 +78,9 @@ class _Wish:
         """The answer, as ForecastResponse describes it. Raises FaultyRequest."""
         if self._untold(wanted):
             raise FaultyRequest(await self.faults(wanted))
+        self._passage.within(wanted.timeout_ms)
         forecaster = self._state.forecasters.choose(wanted)
-        answer = await forecaster.forecast(wanted, self._state.pool)
+        answer = await forecaster.forecast(wanted, self._passage)
         self._state.metrics.rows.labels(forecaster.manifest.name).inc(len(wanted.series))
         return answer
 

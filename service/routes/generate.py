@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request, Response
 
 from service.openapi import documented_body, problems
-from service.routes.body import json_response, parse, read_body, while_connected
+from service.routes.body import json_response, parse, read_body
 from service.routes.media import body_type
 from service.schemas import GenerateRequest, GenerateResponse
-from service.state import state_of
+from service.state import passage_of, state_of
 
 router = APIRouter(tags=["generate"])
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["generate"])
     "/generate",
     response_model=GenerateResponse,
     openapi_extra=documented_body(GenerateRequest, {}),
-    responses=problems(404, 413, 415, 422, 503),
+    responses=problems(404, 413, 415, 422, 429, 503, 504),
 )
 async def generate(request: Request) -> Response:
     """Words such as a model was trained on, drawn character by character, each with its log-likelihood.
@@ -26,7 +26,9 @@ async def generate(request: Request) -> Response:
     body_type(request)
     body = await read_body(request, state.settings.max_body_bytes)
     wanted = await parse(GenerateRequest, body, state.generators.faults)
+    passage = passage_of(request)
+    passage.within(wanted.timeout_ms)
     generator = state.generators.choose(wanted)
-    answer = await generator.answer(wanted, state.pool, while_connected(request))
+    answer = await generator.answer(wanted, passage)
     state.metrics.rows.labels(generator.manifest.name).inc(len(answer.get("scores") or answer["generated"]))
     return json_response(answer)

@@ -14,7 +14,7 @@ from service.inference.schemas import InferenceProblem, InferRequest
 from service.openapi import documented_body, problems
 from service.routes.body import read_body
 from service.routes.coding import decoded, encode
-from service.state import State, state_of
+from service.state import State, passage_of, state_of
 from service.tally import tally
 
 BINARY = "application/octet-stream"
@@ -23,7 +23,7 @@ _DOCUMENTED: dict[str, Any] = {
     "openapi_extra": documented_body(InferRequest, {BINARY: _BYTES}),
     "responses": {
         200: {"content": {"application/json": {"schema": {"type": "object"}}, BINARY: _BYTES}},
-        **problems(400, 404, 413, 415, schema=InferenceProblem),
+        **problems(400, 404, 413, 415, 429, 504, schema=InferenceProblem),
     },
 }
 
@@ -56,7 +56,9 @@ async def _answered(request: Request, state: State, model: GraphModel, started: 
     head, rest = await read_head(body, request.headers.get(HEADER))
     wanted = await read_request(head, rest, model, limit)
     checked = time.perf_counter_ns()
-    outputs = await model.run(wanted.inputs, list(wanted.binary), state.pool)
+    passage = passage_of(request)
+    passage.within(wanted.timeout_ms)
+    outputs = await model.run(wanted.inputs, list(wanted.binary), passage)
     computed = time.perf_counter_ns()
     answer = await write_answer(outputs, wanted, model)
     done = time.perf_counter_ns()

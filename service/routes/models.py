@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 
 from contract.records import encode
 from service import forecaster, generator, translator
@@ -10,7 +11,6 @@ from service.csv_tables import write_table
 from service.openapi import problems
 from service.routes.body import json_response
 from service.routes.media import CSV, JSON, answer_type
-from service.schemas import ModelList
 from service.state import state_of
 
 SAMPLES = {
@@ -20,6 +20,21 @@ SAMPLES = {
 }
 
 router = APIRouter(tags=["models"])
+
+
+class ModelSummary(BaseModel):
+    """A served bundle."""
+
+    name: str
+    version: int = Field(description="The newest sound one, which answers where no other is asked for")
+    versions: list[int] = Field(description="Those that `name:version` may ask for, newest first")
+    task: str
+
+
+class ModelList(BaseModel):
+    """Every served bundle."""
+
+    models: list[ModelSummary]
 
 
 @router.get("/models", response_model=ModelList)

@@ -60,7 +60,15 @@ class Query:
 
 
 FORECAST = Query(
-    {"model": str, "horizon": integer, "fill": str, "levels": integers, "history": boolean, "attention": json},
+    {
+        "model": str,
+        "horizon": integer,
+        "fill": str,
+        "levels": integers,
+        "history": boolean,
+        "attention": json,
+        "timeout_ms": integer,
+    },
     ("id_column", "time_column"),
     {
         "model": "Of a table in CSV or Arrow, as the other parameters: name, or name:version",
@@ -69,6 +77,7 @@ FORECAST = Query(
         "levels": "Intervals wanted, in percent, such as 80,95",
         "history": "Whether the rows that the model saw are wanted too; for an answer in JSON",
         "attention": "Attention maps wanted, as in a JSON request; for an answer in JSON",
+        "timeout_ms": "Milliseconds in which an answer is wanted",
         "id_column": "Column whose rows of one value are one series",
         "time_column": "Column of timestamps; by default the one that looks so, by its name or its first cells",
     },

@@ -9,7 +9,7 @@ from service.routes.fields import FORM, MULTIPART, read_fields
 from service.routes.guard import require_key
 from service.routes.query import Query, boolean, integer
 from service.schemas import Language, LibreTranslateProblem, TranslateRequest, TranslateResponse
-from service.state import state_of
+from service.state import passage_of, state_of
 
 PARAMETERS = Query(
     {
@@ -22,6 +22,7 @@ PARAMETERS = Query(
         "model": str,
         "scores": boolean,
         "attention": boolean,
+        "timeout_ms": integer,
     },
     (),
     {
@@ -34,6 +35,7 @@ PARAMETERS = Query(
         "model": "Name, or name:version",
         "scores": "true or false",
         "attention": "true or false",
+        "timeout_ms": "Milliseconds in which an answer is wanted",
     },
     lists=("q",),
 )
@@ -51,7 +53,7 @@ router = APIRouter(tags=["translate"])
         **documented_body(TranslateRequest, {FORM: _FORM, MULTIPART: _FORM}),
         "parameters": PARAMETERS.documented(),
     },
-    responses=problems(400, 413, 415, 503, schema=LibreTranslateProblem),
+    responses=problems(400, 413, 415, 429, 503, 504, schema=LibreTranslateProblem),
 )
 async def translate(request: Request) -> Response:
     """Texts in another language, with their own lines and spaces. The fields come as JSON, as a form, or in the query.
@@ -64,7 +66,9 @@ async def translate(request: Request) -> Response:
     data, faults = await read_fields(request, PARAMETERS, state.settings.max_body_bytes)
     require_key(request, data.get("api_key") if isinstance(data, dict) else None)
     wanted = await checked(TranslateRequest, data, state.translators.faults, faults)
-    translation = await state.translators.translate(wanted, state.pool)
+    passage = passage_of(request)
+    passage.within(wanted.timeout_ms)
+    translation = await state.translators.translate(wanted, passage)
     state.metrics.texts.labels(translation.model).inc(translation.texts)
     state.metrics.tokens.labels(translation.model).inc(translation.tokens)
     return Response(orjson.dumps(translation.content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")

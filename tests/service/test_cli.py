@@ -92,19 +92,6 @@ def test_a_complaint_says_what_is_wrong(backtest, csv, arguments, said):
     assert err.startswith(f"seqcast backtest: {said}")
 
 
-def test_any_version_in_the_folder_can_be_named(bundles, next_version, csv, capsys):
-    """Also one that the service, which has the newest two, would not serve."""
-    folder = bundles("daily")
-    for version in ("1", "2", "3"):
-        next_version(folder / "daily" / version)
-    told = []
-    for model in ("daily:1", "daily"):
-        arguments = ["backtest", model, str(csv(60)), "--json", "--bundles", str(folder)]
-        assert seqcast.main(arguments) == 0
-        told.append(json.loads(capsys.readouterr().out)["version"])
-    assert told == [1, 4]
-
-
 def test_a_long_list_of_faults_is_cut(backtest, csv):
     path = csv(60)
     path.write_text(path.read_text().replace("T20:", "T25:"))

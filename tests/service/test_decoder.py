@@ -9,6 +9,7 @@ import pytest
 from contract.bundle import read_bundle
 from contract.errors import MissingFile, UnusableFile, WrongAnswer, WrongHash
 from service.decoder import Decoder
+from service.engine.admission import Passage
 from service.engine.batching import RowPool
 from service.engine.repository import load_bundle
 from service.engine.session import CPU
@@ -41,7 +42,7 @@ def decode(decoder):
     def decode(name, *given, **options):
         pool = RowPool(2)
         try:
-            return asyncio.run(getattr(decoder, name)(*given, pool, **options))
+            return asyncio.run(getattr(decoder, name)(*given, Passage(pool), **options))
         finally:
             pool.close()
 
@@ -119,7 +120,7 @@ def test_endless_repetition_is_made_again(loaded, decoder, decode, sources, monk
     sessions = {**loaded.sessions, "greedy": Stuck(word)}
     stuck = Decoder(sessions, loaded.manifest.translate_spec, loaded.vocabularies)
     pool = RowPool(1)
-    found = asyncio.run(stuck.greedy(sources[:4], pool))
+    found = asyncio.run(stuck.greedy(sources[:4], Passage(pool)))
     pool.close()
     assert found == expected[:4]
 
@@ -128,7 +129,7 @@ def test_a_graph_without_maps_has_none(loaded, sources):
     sessions = {name: each for name, each in loaded.sessions.items() if name != "attention"}
     decoder = Decoder(sessions, loaded.manifest.translate_spec, loaded.vocabularies)
     pool = RowPool(1)
-    assert asyncio.run(decoder.maps(sources[0], [5], pool)) == {}
+    assert asyncio.run(decoder.maps(sources[0], [5], Passage(pool))) == {}
     pool.close()
 
 

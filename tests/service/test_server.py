@@ -185,7 +185,7 @@ def test_serves_though_a_bundle_is_broken_and_says_so(bundles):
         assert lines[1] == f"not served: {complaint}"
         assert httpx.get(f"{address(lines)}/readyz").json()["detail"] == complaint
         process.terminate()
-        assert f"bundle daily version 1 is not sound: {complaint.partition(': ')[2]}" in process.communicate()[1]
+        assert f"bundle daily version 1 is not served: {complaint.partition(': ')[2]}" in process.communicate()[1]
 
 
 def test_faulty_settings_end_it_with_a_message():

@@ -17,6 +17,10 @@ VARIABLES = {
     "CUDA_MEMORY_MIB": "2048",
     "THREADS": "3",
     "MAX_BODY_MIB": "1.5",
+    "MAX_QUEUE_REQUESTS": "4",
+    "MAX_QUEUE_ROWS": "200",
+    "MAX_QUEUE_MIB": "2.5",
+    "TIMEOUT_S": "0.5",
     "MAX_FILL_SHARE": "0.5",
     "MAX_ROWS": "500",
     "MAX_HORIZON_FACTOR": "4",
@@ -43,6 +47,10 @@ READ = {
     "cuda_memory_mib": 2048,
     "threads": 3,
     "max_body_mib": 1.5,
+    "max_queue_requests": 4,
+    "max_queue_rows": 200,
+    "max_queue_mib": 2.5,
+    "timeout_s": 0.5,
     "max_fill_share": 0.5,
     "max_rows": 500,
     "max_horizon_factor": 4,
@@ -83,6 +91,16 @@ def test_every_setting_is_a_variable(variables):
     assert read_settings({}).model_dump() == READ
 
 
+def test_every_setting_is_in_the_documentation():
+    """To renew: put the rows of a failure there."""
+    text = (Path(seqcast.__file__).parent / "docs" / "operations.md").read_text()
+    rows = [line for line in text.partition("## Settings\n")[2].splitlines() if line.startswith("| `")]
+    assert rows == [
+        f"| `SEQCAST_{name.upper()}` | {'' if field.default is None else field.default} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+
+
 def test_a_flag_wins_over_its_variable(variables):
     variables(**VARIABLES)
     settings = read_settings({"port": 9000, "device": "auto"})
@@ -102,6 +120,11 @@ def test_a_flag_wins_over_its_variable(variables):
         ("MAX_BODY_MIB", "0"),
         ("MAX_BODY_MIB", "inf"),
         ("MAX_BODY_MIB", "nan"),
+        ("MAX_QUEUE_REQUESTS", "0"),
+        ("MAX_QUEUE_ROWS", "0"),
+        ("MAX_QUEUE_MIB", "0"),
+        ("TIMEOUT_S", "0"),
+        ("TIMEOUT_S", "inf"),
         ("MAX_FILL_SHARE", "-0.1"),
         ("MAX_FILL_SHARE", "1.1"),
         ("MAX_FILL_SHARE", "nan"),

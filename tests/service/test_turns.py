@@ -51,11 +51,11 @@ def test_single_requests_are_answered_while_thousands_of_series_are(many, series
     app, phase = create_app(Settings(bundles=BUNDLES)), ["before the graph runs"]
     run = RowPool.run
 
-    async def noting_phase(pool, session, inputs, names):
+    async def noting_phase(pool, caller, session, inputs, names, fill):
         if len(inputs["history"]) == 1:
-            return await run(pool, session, inputs, names)
+            return await run(pool, caller, session, inputs, names, fill)
         phase.append("while it runs")
-        outputs = await run(pool, session, inputs, names)
+        outputs = await run(pool, caller, session, inputs, names, fill)
         phase.append("after it ran")
         return outputs
 

@@ -59,17 +59,17 @@ class WordByWord:
         self.vocabulary = vocabulary
         self.asked = []
 
-    async def greedy(self, sources, pool):
+    async def greedy(self, sources, passage):
         self.asked.append(self.vocabulary.decode(sources))
         return [ids[1:-1] for ids in self.vocabulary.encode([self._say(text) for text in self.asked[-1]])]
 
-    async def beam(self, sources, pool, *, n_best, beam_size):
+    async def beam(self, sources, passage, *, n_best, beam_size):
         assert beam_size >= n_best
-        best = self.vocabulary.decode(await self.greedy(sources, pool))
+        best = self.vocabulary.decode(await self.greedy(sources, passage))
         ranked = [[rank * "so " + text for rank in range(n_best)] for text in best]
         return [[Hypothesis(ids[1:-1], -1.0) for ids in self.vocabulary.encode(texts)] for texts in ranked]
 
-    async def maps(self, source, target, pool):
+    async def maps(self, source, target, passage):
         s, t = len(source), len(target) + 1
         return {
             "encoder": np.full((2, 1, s, s), 1 / s, "f4"),
@@ -77,7 +77,7 @@ class WordByWord:
             "cross": np.full((2, 1, t, s), 1 / s, "f4"),
         }
 
-    async def score(self, source, target, pool):
+    async def score(self, source, target, passage):
         return [-0.5] * (len(target) + 1)
 
     def _say(self, text):

@@ -2,29 +2,56 @@ import asyncio
 import os
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
-from service.engine.batching import CHUNK, RowPool, usable_cpus
+from service.engine.batching import CHUNK, Caller, RowPool, usable_cpus
 from service.tally import open_tally
 
 
 class Doubling:
     """Stands in for a Session: doubles `x`, keeps each job's rows in the order that jobs began."""
 
-    def __init__(self, seconds=0.0):
+    def __init__(self, seconds=0.0, seconds_a_row=0.0):
         self.jobs = []
-        self._seconds = seconds
+        self._seconds, self._seconds_a_row = seconds, seconds_a_row
         self._lock = threading.Lock()
 
     def run(self, inputs, names=None):
         with self._lock:
             self.jobs.append(inputs["x"].tolist())
         time.sleep(self._seconds * (len(self.jobs) % 3))  # so that jobs do not end in the order that they began
+        time.sleep(self._seconds_a_row * len(inputs["x"]))
         if (inputs["x"] < 0).any():
             raise ZeroDivisionError("a negative row")
         return {"doubled": inputs["x"] * 2, "row": inputs["x"]}
+
+
+class Held(Doubling):
+    """Each of its jobs waits for `step`, until it is free."""
+
+    def __init__(self):
+        super().__init__()
+        self.free, self._steps = threading.Event(), threading.Semaphore(0)
+
+    def run(self, inputs, names=None):
+        result = super().run(inputs, names)
+        while not self.free.is_set() and not self._steps.acquire(timeout=0.01):
+            pass
+        return result
+
+    async def begun(self, jobs=1):
+        """Wait for so many."""
+        while len(self.jobs) < jobs:
+            await asyncio.sleep(0)
+
+    async def step(self):
+        """Let the job that runs end, and wait for the next to begin."""
+        jobs = len(self.jobs)
+        self._steps.release()
+        await self.begun(jobs + 1)
 
 
 @pytest.fixture
@@ -49,7 +76,7 @@ def rows(count, first=0.0):
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 64, 205])
 def test_answers_come_in_the_order_of_the_rows(pool, threads, count):
     session = Doubling(seconds=0.001)
-    answer = asyncio.run(pool(threads).run(session, rows(count)))
+    answer = asyncio.run(pool(threads).run(Caller(), session, rows(count)))
     np.testing.assert_array_equal(answer["doubled"], np.arange(count) * 2.0)
     np.testing.assert_array_equal(answer["row"], np.arange(count))
     assert sorted(row for job in session.jobs for row in job) == list(range(count))
@@ -61,27 +88,70 @@ def test_answers_come_in_the_order_of_the_rows(pool, threads, count):
 )
 def test_rows_spread_over_the_threads_in_small_jobs(pool, threads, count, sizes):
     session = Doubling()
-    asyncio.run(pool(threads).run(session, rows(count)))
+    asyncio.run(pool(threads).run(Caller(), session, rows(count)))
     assert sorted(map(len, session.jobs)) == sizes
 
 
-@pytest.mark.parametrize(("threads", "most"), [(1, 1), (2, 100)])
-def test_a_single_row_does_not_wait_for_a_large_request(pool, threads, most):
-    """Of the 250 jobs, one thread runs at most the one that it had been given; two may overtake each other."""
-    session, shared = Doubling(seconds=0.0005), pool(threads)
+def test_slow_rows_are_taken_one_by_one(pool):
+    """As soon as it is known that they are slow."""
+    session = Doubling(seconds_a_row=0.011)
+    asyncio.run(pool(1).run(Caller(), session, rows(20)))
+    assert list(map(len, session.jobs)) == [CHUNK] + 12 * [1]
+
+
+def test_a_single_row_does_not_wait_for_a_large_request(pool):
+    """Of its thousands of rows, the one thread runs those that it has begun, and one more turn of them."""
+    session, shared = Held(), pool(1)
 
     async def both():
-        large = asyncio.create_task(shared.run(session, rows(2000)))
-        while not session.jobs:
+        large = asyncio.create_task(shared.run(Caller(), session, rows(5000)))
+        for number in range(20):
+            await session.begun()
+            single = asyncio.create_task(shared.run(Caller(), session, rows(1, first=5000.0 + number)))
             await asyncio.sleep(0)
-        begun = len(session.jobs)
-        await shared.run(session, rows(1, first=5000.0))
-        before = session.jobs.index([5000.0]) - begun
-        await large
-        return before
+            for _ in range(3):
+                await session.step()
+            await single
+        assert not large.done()
+        session.free.set()
+        return await large
 
-    assert asyncio.run(both()) <= most
-    assert len(session.jobs) == 2000 / CHUNK + 1
+    answer = asyncio.run(both())
+    np.testing.assert_array_equal(answer["row"], np.arange(5000))
+    assert [job[0] >= 5000 for job in session.jobs[:60]] == [False, False, True] * 20
+
+
+def test_callers_of_one_line_take_turns(pool, monkeypatch):
+    monkeypatch.setattr("service.engine.batching.CHUNK_S", 1e9)  # however long its jobs are held
+    session, shared = Held(), pool(1)
+
+    async def three():
+        callers = [shared.run(Caller(), session, rows(24, first=first)) for first in (100.0, 200.0, 300.0)]
+        together = asyncio.gather(*callers)
+        await session.begun()
+        session.free.set()
+        await together
+
+    asyncio.run(three())
+    # the first job was begun before the others came
+    assert [int(job[0]) // 100 for job in session.jobs] == [1, 1, 2, 3, 1, 2, 3, 2, 3]
+
+
+def test_lines_take_turns_however_long_they_are(pool):
+    """The one row of the second line waits for one job of the first, not for its thirty callers."""
+    session, shared = Held(), pool(1)
+
+    async def both():
+        crowd = [asyncio.create_task(shared.run(Caller("a"), session, rows(8))) for _ in range(30)]
+        await asyncio.sleep(0)
+        alone = asyncio.create_task(shared.run(Caller("b"), session, rows(1, first=100.0)))
+        await asyncio.sleep(0)
+        session.free.set()
+        await asyncio.gather(alone, *crowd)
+
+    asyncio.run(both())
+    assert session.jobs.index([100.0]) == 2
+    assert len(session.jobs) == 31
 
 
 @pytest.mark.parametrize("count", [1, 2, 500])
@@ -89,55 +159,67 @@ def test_an_error_in_some_rows_reaches_their_caller_alone(pool, count):
     session, shared = Doubling(), pool(2)
 
     async def three():
-        callers = (shared.run(session, each) for each in (rows(30), rows(count, first=-1.0), rows(1)))
+        callers = (shared.run(Caller(), session, each) for each in (rows(30), rows(count, first=-1.0), rows(1)))
         return await asyncio.gather(*callers, return_exceptions=True)
 
     first, failed, last = asyncio.run(three())
     assert isinstance(failed, ZeroDivisionError)
     np.testing.assert_array_equal(first["row"], np.arange(30))
     np.testing.assert_array_equal(last["row"], [0])
-    assert asyncio.run(shared.run(session, rows(9)))["row"].tolist() == list(range(9))
+    assert asyncio.run(shared.run(Caller(), session, rows(9)))["row"].tolist() == list(range(9))
 
 
 def test_the_rest_of_a_failed_request_is_not_computed(pool):
     session = Doubling()
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(pool(1).run(session, rows(2000, first=-1.0)))
+        asyncio.run(pool(1).run(Caller(), session, rows(2000, first=-1.0)))
     assert len(session.jobs) == 1
 
 
-def test_the_rest_of_an_abandoned_request_is_not_computed(pool):
-    session, shared = Doubling(seconds=0.001), pool(1)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_who_leaves_holds_up_nobody_and_is_not_computed(pool, threads):
+    """The others of its line, those that came before and after it, have all their rows."""
+    session, shared = Doubling(seconds=0.001), pool(threads)
+    callers = [Caller() for _ in range(3)]
 
     async def abandon():
-        task = asyncio.create_task(shared.run(session, rows(2000)))
-        while not session.jobs:
+        first, leaves, last = (
+            asyncio.create_task(shared.run(caller, session, rows(400, first=1000.0 * number)))
+            for number, caller in enumerate(callers)
+        )
+        while not callers[1].begun:
             await asyncio.sleep(0)
-        task.cancel()
+        leaves.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await task
+            await leaves
+        begun = callers[1].begun
+        answers = await asyncio.gather(first, last)
+        return begun, [answer["row"].tolist() for answer in answers]
 
-    asyncio.run(abandon())
-    assert shared.waiting() == 0
-    shared.close()
-    assert len(session.jobs) <= 3
+    begun, answers = asyncio.run(abandon())
+    assert answers == [[*range(400)], [*range(2000, 2400)]]
+    assert callers[1].begun == begun < 400
+    assert sum(1000 <= row < 2000 for job in session.jobs for row in job) == begun
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_rows_wait_until_their_job_begins(pool, fails):
-    session, shared = Doubling(seconds=0.001), pool(1)
+def test_jobs_that_cannot_be_cut_take_turns_too(pool):
+    shared, ran, together = pool(1), [], threading.Event()
 
-    async def watched():
-        large = asyncio.create_task(shared.run(session, rows(200, first=-9.0 if fails else 0.0)))
-        seen = []
-        while not large.done():
-            await asyncio.sleep(0)
-            seen.append(shared.waiting())
-        return seen, await asyncio.gather(large, return_exceptions=True)
+    def job(name, number):
+        ran.append(name)
+        assert together.wait(10)
+        return name, number
 
-    seen, _ = asyncio.run(watched())
-    assert max(seen) >= 200 - CHUNK
-    assert seen[-1] == shared.waiting() == 0
+    async def both():
+        jobs = {name: [partial(job, name, number) for number in range(3)] for name in "ab"}
+        tasks = [asyncio.create_task(shared.spread(Caller(), each, [1, 2, 3])) for each in jobs.values()]
+        await asyncio.sleep(0)
+        together.set()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(both()) == [[(name, number) for number in range(3)] for name in "ab"]
+    assert "".join(ran) == "aababb"
+    assert asyncio.run(shared.spread(Caller(), [], [])) == []
 
 
 def test_a_requests_tally_has_its_jobs_and_their_time(pool):
@@ -145,8 +227,8 @@ def test_a_requests_tally_has_its_jobs_and_their_time(pool):
 
     async def two_runs():
         opened, before = open_tally(), time.perf_counter()
-        await shared.run(session, rows(20))
-        await shared.run(session, rows(1))
+        await shared.run(Caller(), session, rows(20))
+        await shared.run(Caller(), session, rows(1))
         return opened, before, time.perf_counter()
 
     opened, before, after = asyncio.run(two_runs())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from contract.errors import GraphFailed
-from service.engine.batching import RowPool
+from service.engine.batching import Caller, RowPool
 from service.engine.repository import load_bundle
 from service.engine.session import CPU, HALF_TOLERANCE, Session, choose_device, differ, lack_of_cuda
 
@@ -46,7 +46,7 @@ def test_a_pool_gives_each_caller_his_rows(bundle):
     shifted = [{**{n: golden[n] for n in ("history", "calendar")}, "history": golden["history"] + i} for i in range(20)]
 
     async def all_at_once():
-        return await asyncio.gather(*(pool.run(session, inputs) for inputs in shifted))
+        return await asyncio.gather(*(pool.run(Caller(), session, inputs) for inputs in shifted))
 
     answers = asyncio.run(all_at_once())
     pool.close()

@@ -138,7 +138,7 @@ def test_a_broken_version_leaves_the_others_and_is_told_once(versions, next_vers
     assert broken(repository) == [("daily", 10)]
     assert repository.served.complaints() == []
     assert [each.message for each in caplog.records] == [
-        f"bundle daily version 10 is not sound: {repository.served.failures[0].reason}"
+        f"bundle daily version 10 is not served: {repository.served.failures[0].reason}"
     ]
 
 
@@ -256,18 +256,6 @@ def test_a_folder_that_is_gone_is_waited_for(versions, next_version, caplog):
     next_version(folder / "daily" / "9")
     follow(repository)
     assert numbers(repository) == [10]
-
-
-def test_a_folder_that_cannot_be_read_is_told_once(versions, monkeypatch, caplog):
-    repository = loaded(versions(9))
-
-    def fail(_):
-        raise OSError(116, "Stale file handle")
-
-    monkeypatch.setattr("service.engine.repository.look", fail)
-    follow(repository, looks=3)
-    assert numbers(repository) == [9]
-    assert [each.message for each in caplog.records] == [f"{repository.root} cannot be read: Stale file handle"]
 
 
 def test_what_is_unloaded_stays_so_until_a_newer_version_comes(versions, next_version, spoil):

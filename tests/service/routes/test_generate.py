@@ -141,7 +141,7 @@ def test_a_word_that_does_not_end_is_cut(client):
 def test_every_fault_is_named(client):
     spec = read_bundle(GENERATORS / "syllables" / "1").manifest.generate_spec
     assert refused(client, prompt="Kila!", count=10_001, temperature=0, top_k=99, seed=-1, more=1) == {
-        "/more": "unknown field; expected one of model, prompt, count, temperature, top_k, seed, score",
+        "/more": "unknown field; expected one of model, prompt, count, temperature, top_k, seed, score, timeout_ms",
         "/temperature": "Input should be greater than or equal to 0.01; came 0",
         "/seed": "Input should be greater than or equal to 0; came -1",
         "/prompt": f"expected characters of {ALPHABET}, came 'K', '!'",

@@ -120,7 +120,7 @@ def test_one_forecast_does_not_wait_for_thousands_of_rows(serving, bundles, dail
 
     async def both():
         large = asyncio.create_task(client.http.post("/v2/models/daily/infer", content=body, headers=headers))
-        while not client.app.state.seqcast.pool.waiting():
+        while client.app.state.seqcast.lines.rows().get("daily", 0) < 100:
             await asyncio.sleep(0)
         small = await client.http.post("/forecast", content=json.dumps({"series": [series("daily")]}))
         before = not large.done()
@@ -182,7 +182,7 @@ def test_a_request_ends_with_the_version_that_it_began_with(serving, bundles, so
 
     async def both():
         large = asyncio.create_task(client.http.post("/v2/models/daily/infer", content=body, headers=headers))
-        while not client.app.state.seqcast.pool.waiting():
+        while client.app.state.seqcast.lines.rows().get("daily", 0) < 100:
             await asyncio.sleep(0)
         loaded = await client.http.post("/v2/repository/models/daily/load")
         return (await large).json()["model_version"], loaded.status_code

@@ -70,7 +70,10 @@ def first(**fields):
             "outputs/0/parameters/classification: not supported: classification",
         ),
         (lambda r: r.update(parameters={"sequence_id": 4}), "parameters/sequence_id: not supported: sequences"),
-        (lambda r: r.update(parameters={"timeout": 4}), "parameters/timeout: not supported"),
+        (lambda r: r.update(parameters={"timeout": "4"}), "parameters/timeout: expected microseconds up to 10"),
+        (lambda r: r.update(parameters={"timeout": True}), "parameters/timeout: expected microseconds up to 10"),
+        (lambda r: r.update(parameters={"timeout": -1}), "parameters/timeout: expected microseconds up to 10"),
+        (lambda r: r.update(parameters={"timeout": 10**30}), "parameters/timeout: expected microseconds up to 10"),
         (lambda r: r.update(parameters={"binary_data_output": "yes"}), "expected true or false, came 'yes'"),
     ],
 )

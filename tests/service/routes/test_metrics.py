@@ -112,7 +112,9 @@ def test_rows_are_told_by_batch(fresh, body, series):
     told = of_model(fresh, "hourly")
     assert told["batch_rows_sum"] == 20
     assert told["batch_rows_count"] >= 3
-    assert samples(fresh)["seqcast_queue_rows", ()] == 0
+    assert samples(fresh)["seqcast_queue_rows", (("model", "hourly"),)] == 0
+    assert samples(fresh)["seqcast_queue_requests", (("model", "hourly"),)] == 0
+    assert samples(fresh)["seqcast_queue_bytes", ()] == 0
 
 
 def test_bytes_are_those_of_the_bodies(fresh, body):
