@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from model.onnx_graph import MICROSOFT, GraphBuilder
 
@@ -64,9 +65,15 @@ class Layers:
         if self.ranges is None:
             return str(b("Gather", b.weight(f"{name}.weight", weight), ids))
         rows, scale = quantize(weight)
-        found = b("Cast", b("Gather", b.weight(f"{name}.rows", rows), ids), to=1)
+        found = b("Cast", b("Gather", b.weight(f"{name}.rows", rows), ids), to=TensorProto.FLOAT)
         scales = b("Gather", b.weight(f"{name}.scale", scale), ids)
         return str(b("Mul", found, b("Unsqueeze", scales, b.constant([-1]))))
+
+    def loaded(self, b: GraphBuilder, name: str, weight: Floats) -> str:
+        """A weight of an operator that has no int8: in half the bytes on disk, and fp32 once the graph is loaded."""
+        if self.ranges is None:
+            return b.weight(name, weight)
+        return str(b("Cast", b.weight(name, weight.astype(np.float16)), to=TensorProto.FLOAT))
 
     def norm(self, b: GraphBuilder, x: str, name: str, weight: Floats, bias: Floats) -> str:
         """LayerNorm of (..., D)."""

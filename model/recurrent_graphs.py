@@ -20,7 +20,7 @@ class RecurrentGraphs:
     """A Description (model/decoding_graphs.py) of a trained Recurrent.
 
     The state is the decoder's; the memory is the fixed vector, or the source's positions and, where the score projects
-    them, their keys, computed once. What runs over a whole sentence is the GRU operator, whose weights stay fp32.
+    them, their keys, computed once. What runs over a whole sentence is the GRU operator, which computes in fp32.
     """
 
     def __init__(self, model: Recurrent, pad: int, ranges: Mapping[str, float] | None) -> None:
@@ -136,7 +136,7 @@ class RecurrentGraphs:
         states, last = b(
             "GRU",
             x,
-            *(b.weight(f"{name}.gru.{kind}", weight) for kind, weight in parts.items()),
+            *(self._layers.loaded(b, f"{name}.gru.{kind}", weight) for kind, weight in parts.items()),
             b.weight(f"{name}.gru.bias", np.stack(biases)),
             lengths,
             first,
