@@ -2,16 +2,26 @@
 
 import argparse
 import os
+import signal
 import sys
 from importlib.metadata import entry_points
 
 from contract.errors import SeqcastError
 
 _SHOWN_LINES = 20
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status 0, or 1 with one message on stderr when seqcast itself has a complaint."""
+    """Exit status 0, 1 with one message on stderr when seqcast itself has a complaint, or 130 after Ctrl-C."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:  # maybe among the imports of a verb, which take seconds
+        print("seqcast: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="seqcast", description="Train sequence models, and serve them over HTTP.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for entry in sorted(entry_points(group="seqcast.commands"), key=lambda entry: entry.name):

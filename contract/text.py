@@ -18,6 +18,11 @@ class SpecialTokens:
     eos: str = "</s>"
 
 
+def shortened(ids: Sequence[int], longest: int) -> list[int]:
+    """`ids` as they are, or if they are more than `longest` the first of them and their last, which is eos."""
+    return [*ids] if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]
+
+
 class Vocabulary:
     """A `tokenizer.json` with its special tokens. Raises UnusableFile if `content` is none, or lacks one of them."""
 
@@ -35,8 +40,12 @@ class Vocabulary:
         return self._tokenizer.get_vocab_size()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Each text's ids, with bos in front and eos behind."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        """Each text's ids, with bos in front and eos behind. Half a surrogate pair is as U+FFFD, no character."""
+        try:
+            encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        except TypeError:  # which the library says of such halves
+            whole = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+            encodings = self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
         return [[self.bos, *encoding.ids, self.eos] for encoding in encodings]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:

@@ -49,11 +49,14 @@ class Timestamps:
         per_second = _PER_SECOND[self.epoch]
         return all(abs(time) * per_second < 2**63 * 1000 for time in times[-1:].astype(np.int64).tolist())
 
-    def write(self, times: Times) -> list[str] | list[int]:
-        """Other `times` of the same clock, in the same form."""
+    def write(self, times: Times) -> list[str] | list[int] | list[float]:
+        """Other `times` of the same clock, in the same form; epoch seconds with a fraction, if any has one."""
         if self.epoch is not None:
+            milliseconds = times.astype(np.int64).tolist()
+            if self.epoch == "s" and any(time % 1000 for time in milliseconds):
+                return [time / 1000 for time in milliseconds]
             # in Python's integers: nanoseconds times 1000 are more than 64 bits hold
-            return [time * _PER_SECOND[self.epoch] // 1000 for time in times.astype(np.int64).tolist()]
+            return [time * _PER_SECOND[self.epoch] // 1000 for time in milliseconds]
         suffix = ""
         if self.zone is not None:
             suffix = "Z" if self.zone == UTC else datetime.min.replace(tzinfo=self.zone).isoformat()[19:]

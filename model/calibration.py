@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from contract.text import shortened
 from model.pairs import first_translations
 from model.translation import PairsData
 
@@ -26,7 +27,7 @@ def calibrate(model: nn.Module, data: PairsData) -> dict[str, float]:
     special = data.target.bos, data.target.eos
     rows = [[data.target.bos, *(each for each in target if each not in special)] for target in targets]
     longest = data.spec.max_len
-    return input_ranges(model, [(a[:longest], b[:longest]) for a, b in zip(sources, rows, strict=True)])
+    return input_ranges(model, [(shortened(a, longest), b[:longest]) for a, b in zip(sources, rows, strict=True)])
 
 
 def input_ranges(model: nn.Module, pairs: Sequence[Pair]) -> dict[str, float]:

@@ -1,8 +1,12 @@
 """Model cards: what a bundle is, how good it is beside the baselines, and what it is not for."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
+from contract.intervals import Intervals
 from contract.manifest import Manifest
 from model.config import Recipe
 from model.evaluate import Evaluation
@@ -40,7 +44,7 @@ season to season within each window. On the {evaluation.split} windows; widths a
 of intervals made in the same way around the last season.
 
 {_coverage(evaluation)}
-{_attention(manifest)}
+{unresolved(manifest.intervals) if manifest.intervals else ""}{_attention(manifest)}
 ## Limits
 
 - It knows the columns and the frequency above, and nothing else: another series wants its own training.
@@ -52,6 +56,22 @@ of intervals made in the same way around the last season.
 ```toml
 {recipe.text.strip()}
 ```
+"""
+
+
+def unresolved(intervals: Intervals) -> str:
+    """Which levels are no wider than the one below, where validation had too few windows to tell them apart."""
+    levels = {level: np.array(widths) for level, widths in intervals.half_widths.items()}
+    told = []
+    for lower, higher in pairwise(sorted(levels, key=int)):
+        if alike := int((levels[higher] == levels[lower]).sum()):
+            told.append(f"{higher} % as for {lower} % in {alike} of {levels[lower].size}")
+    if not told:
+        return ""
+    return f"""
+Validation had too few windows to tell all levels apart: 95 % takes 19 at least, and 90 % takes 9. By step and column,
+intervals are as wide for {"; for ".join(told)}. There the
+higher level promises more than was measured.
 """
 
 

@@ -18,6 +18,7 @@ from contract.errors import ExportRefused
 from contract.graphs import NEXT, Graph
 from contract.manifest import FORMAT, Manifest
 from contract.records import encode
+from contract.text import shortened
 from contract.translation import TranslateSpec
 from model.architectures import ARCHITECTURES
 from model.calibration import calibrate
@@ -176,7 +177,7 @@ def _load(folder: Path, graphs: Mapping[str, Graph]) -> Sessions:
 
 def _greedy(session: onnxruntime.InferenceSession, texts: Sequence[str], data: PairsData) -> list[list[int]]:
     """The tokens of greedy translations, special ones left out."""
-    encoded = [ids[: data.spec.max_len] for ids in data.source.encode(texts)]
+    encoded = [shortened(ids, data.spec.max_len) for ids in data.source.encode(texts)]
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
     special = {data.target.bos, data.target.eos, data.target.pad}
     found: dict[int, list[int]] = {}

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from contract.errors import Fault, FaultyTable
-from contract.text import SpecialTokens, Vocabulary
+from contract.text import SpecialTokens, Vocabulary, shortened
 from contract.translation import TranslateSpec
 from model.config import Recipe, TrainingConfig
 from model.pairs import Pairs, PairsConfig, first_translations, fit_tokenizers, read_pairs, split_pairs
@@ -180,7 +180,7 @@ def translate(model: nn.Module, texts: Sequence[str], data: PairsData) -> list[s
 def greedy_ids(model: nn.Module, sources: Sequence[Sequence[int]], data: PairsData) -> list[list[int]]:
     """Tokens to tokens; computed without a cache, the plain way that others are checked against."""
     device = next(model.parameters()).device
-    encoded = [torch.tensor(ids[: data.spec.max_len]) for ids in sources]
+    encoded = [torch.tensor(shortened(ids, data.spec.max_len)) for ids in sources]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     found: dict[int, list[int]] = {}
     for start in range(0, len(order), TRANSLATED):

@@ -307,7 +307,7 @@ def _stamp_array(stamps: Sequence[Any], told: Sequence[Any], kind: Any) -> Any:
     flat = [stamp for each in told for stamp in each]
     parsed = [each for each in stamps if isinstance(each, Timestamps)]
     if not parsed:
-        return pa.array(flat, pa.int64()).cast(kind or pa.int64())
+        return pa.array(flat).cast(kind or pa.array(flat).type)
     zones = {each.zone for each in parsed}
     one_kind = len(parsed) == len(stamps) and (zones == {None} or None not in zones)
     if not one_kind or (kind is not None and _is_text(kind)):

@@ -83,7 +83,7 @@ def _listed(known: Collection[Any]) -> str:
 
 
 async def tell_maps(
-    wanted: Sequence[WantedMaps], outputs: Arrays, row: int, stamps: Sequence[str] | Sequence[int]
+    wanted: Sequence[WantedMaps], outputs: Arrays, row: int, stamps: Sequence[str] | Sequence[float]
 ) -> list[dict[str, Any]]:
     """The maps of one `row` of the graph's `outputs`, as the schema AttentionMaps has them.
 
@@ -111,7 +111,7 @@ async def tell_maps(
     return told
 
 
-def _axis(axis: Axis, stamps: Sequence[str] | Sequence[int]) -> dict[str, Any]:
+def _axis(axis: Axis, stamps: Sequence[str] | Sequence[float]) -> dict[str, Any]:
     return {
         "from": [stamps[step] for step in axis.first_steps()],
         "to": [stamps[step] for step in axis.last_steps()],

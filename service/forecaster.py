@@ -259,7 +259,7 @@ class Forecaster:
             history = np.concatenate([history, outputs["forecast"]], axis=1)[:, -seq_len:]
         return np.concatenate(forecasts, axis=1), first
 
-    def _all_stamps(self, row: _Row) -> list[str] | list[int]:
+    def _all_stamps(self, row: _Row) -> list[str] | list[int] | list[float]:
         """Of the history that the model sees, and of its first forecast: (seq_len + pred_len,)."""
         future = row.window.future_times[: self.spec.pred_len]
         return row.stamps.write(np.concatenate([row.stamps.times[-self.spec.seq_len :], future]))

@@ -110,7 +110,7 @@ class Interval(BaseModel):
     upper: list[float]
 
 
-Stamps = list[str] | list[int]
+Stamps = list[str] | list[int] | list[float]
 
 
 class AttentionAxis(BaseModel):

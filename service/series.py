@@ -172,7 +172,13 @@ def _counted(start: Any, length: int, step: Frequency, pointer: str) -> Timestam
     except FaultyInput as error:
         raise FaultyInput([Fault(pointer, fault.message) for fault in error.faults]) from None
     times = np.concatenate([first.times, step.following(first.times, length - 1)])
-    return Timestamps(times, first.zone, first.epoch, first.note)
+    stamps = Timestamps(times, first.zone, first.epoch, first.note)
+    if not stamps.fits(times):
+        end = "the year 10000" if first.epoch is None else f"epoch numbers of 64 bits in {first.epoch}"
+        raise FaultyInput(
+            [Fault(pointer, f"expected a start whose {length} rows end before {end}, came {shown(start)}")]
+        )
+    return stamps
 
 
 def _frequency_faults(series: Series, step: Frequency, pointer: str) -> Iterator[Fault]:

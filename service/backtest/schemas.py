@@ -92,8 +92,8 @@ class BacktestOrigins(BaseModel):
     """Where forecasts began: the timestamps of their first steps."""
 
     count: int
-    first: str | int
-    last: str | int
+    first: str | int | float
+    last: str | int | float
     stride: int
     left_out: int = Field(description="For they had too much missing to look back on, or no truth at all")
 
@@ -102,8 +102,8 @@ class PartBefore(BaseModel):
     """The rows before the first step that is forecast. Three quarters fit ridge, and the others choose its penalty."""
 
     rows: int
-    first: str | int
-    last: str | int
+    first: str | int | float
+    last: str | int | float
     season: int = Field(description="Rows that MASE's scale looks back")
 
 

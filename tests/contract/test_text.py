@@ -2,7 +2,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from contract.errors import UnusableFile
-from contract.text import SpecialTokens, Vocabulary
+from contract.text import SpecialTokens, Vocabulary, shortened
 
 WORDS = ["<pad>", "<unk>", "<s>", "</s>", "▁a", "▁cat", "▁sleeps", "s", "<", ">", "/", "▁", "pad", "▁</s>"]
 
@@ -86,3 +86,17 @@ def test_other_names_for_special_tokens():
 def test_refuses_what_is_no_tokenizer_of_ours(content, message):
     with pytest.raises(UnusableFile, match=message):
         Vocabulary(content, SpecialTokens())
+
+
+def test_half_a_surrogate_pair_is_no_character(vocabulary):
+    assert vocabulary.encode(["a \ud800cat", "a cat", "\udc00"]) == vocabulary.encode(
+        ["a \ufffdcat", "a cat", "\ufffd"]
+    )
+    assert vocabulary.encode(["\ud83d\ude00"]) == vocabulary.encode(["\U0001f600"])  # both halves are one
+
+
+@pytest.mark.parametrize(("longest", "kept"), [(5, [2, 4, 5, 6, 3]), (4, [2, 4, 5, 3]), (2, [2, 3])])
+def test_what_is_too_long_keeps_its_end(vocabulary, longest, kept):
+    (ids,) = vocabulary.encode(["a cat sleeps"])
+    assert shortened(ids, longest) == kept
+    assert shortened(ids, 99) == ids

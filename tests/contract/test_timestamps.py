@@ -41,6 +41,16 @@ def test_epoch_numbers_of_every_unit_there_and_back(unit, per_second, seconds):
     np.testing.assert_array_equal(parse_timestamps([float(number) for number in numbers], "/t").times, parsed.times)
 
 
+@given(st.lists(st.integers(3 * 10**11, 7 * 10**12), min_size=1, max_size=5))
+def test_milliseconds_of_epoch_seconds_there_and_back(milliseconds):
+    parsed = parse_timestamps([number / 1000 for number in milliseconds], "/t")
+    assert parsed.epoch == "s"
+    np.testing.assert_array_equal(parsed.times, np.array(milliseconds, "M8[ms]"))
+    written = parsed.write(parsed.times)
+    assert written == [number / 1000 for number in milliseconds]
+    assert len(set(map(type, written))) == 1
+
+
 @pytest.mark.parametrize(
     ("largest", "unit"), [(0, "s"), (99_999_999_999, "s"), (1e11, "ms"), (1e14, "us"), (1e17, "ns")]
 )

@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from model.card import verdict
+from contract.intervals import Intervals
+from model.card import unresolved, verdict
 from model.evaluate import Evaluation, Scores
 
 
@@ -38,3 +40,20 @@ def test_says_what_the_manifest_says(bundle):
     decoded = {name: Scores(**each) for name, each in manifest.metrics["scores"].items()}
     assert verdict(replace(Evaluation("test", 1, {}), scores=decoded)) in card
     assert f"```toml\n{manifest.training['recipe'].strip()}\n```" in card
+
+
+@pytest.mark.parametrize(
+    ("windows", "said"),
+    [
+        (19, None),
+        (18, "as wide for 95 % as for 90 % in 6 of 6.\n"),
+        (8, "as wide for 90 % as for 80 % in 6 of 6; for 95 % as for 90 % in 6 of 6.\n"),
+    ],
+)
+def test_levels_that_too_few_windows_do_not_tell_apart_are_told(windows, said):
+    """C = 2 columns, P = 3 steps; 19 errors have one beyond the 95th percentile, fewer have none."""
+    random = np.random.default_rng(1)
+    errors, histories = random.normal(size=(windows, 3, 2)), random.normal(size=(windows, 10, 2))
+    told = unresolved(Intervals.calibrate(errors, histories, np.ones(2), 4))
+    assert told == "" if said is None else said in told
+    assert "\n\n" not in told.strip()

@@ -1,5 +1,9 @@
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -209,3 +213,13 @@ def test_import_tutorial_hands_every_flag_on(monkeypatch, cli):
     assert [str(each) for each in given[:-1]] == ["c.pt", "fr.json", "de.json", "b"]
     assert given[-1] == importing.Wishes(source="fr", target="de", n_heads=4, seq_len=100, name="mine")
     assert plain[-1] == importing.Wishes()
+
+
+def test_an_interrupt_is_no_traceback(tmp_path):
+    table = tmp_path / "table.csv"
+    os.mkfifo(table)
+    command = [sys.executable, "-m", "seqcast", "train", "--data", str(table)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, table.open("w"):  # it reads
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint) == (130, "seqcast: interrupted\n")

@@ -259,6 +259,21 @@ def test_greedy_stops_at_eos_and_at_the_cap(data):
     assert model.steps[-1][2] == [bos, eos, pad, pad, pad]
 
 
+def test_a_source_that_is_too_long_is_cut_in_front_of_its_end(data):
+    class Silent(Scripted):
+        def encode(self, source, mask):
+            self.steps.append(source.tolist())
+            return torch.zeros_like(source[:, :1]), []
+
+    model = Silent([[data.target.eos] * 40])
+    model.weight = nn.Parameter(torch.zeros(1))
+    model.parameters = lambda: iter([model.weight])
+    assert translate(model, [" ".join(["one"] * 50)], data) == [""]
+    ((source,), *_) = model.steps
+    assert len(source) == data.spec.max_len
+    assert source[-2:] == [data.source.encode(["one"])[0][1], data.source.eos]
+
+
 def test_a_translation_does_not_depend_on_those_beside_it(data, learned):
     model, *_ = learned
     texts = ["one", "two six five four", "three three", "", "six five four three two one"] * 20

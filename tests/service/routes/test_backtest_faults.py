@@ -103,3 +103,16 @@ def test_the_longest_stride_leaves_one_origin(client, series):
     answer = client.post("/backtest", content=json.dumps(body))
     assert answer.status_code == 200, answer.text
     assert (answer.json()["origins"]["count"], answer.json()["origins"]["stride"]) == (1, 10**9)
+
+
+@pytest.mark.parametrize("fill", ["error", "previous"])
+def test_a_table_ends_before_the_year_10000(client, faults, series, fill):
+    """Which ISO 8601 has no four digits for."""
+    table = {**series("daily", 60), "timestamps": None, "frequency": "D"}
+    request = {"model": "daily", "fill": fill, "share": 0.4}
+    assert faults({**request, "series": [{**table, "start": "9999-12-01"}]}) == {
+        "/series/0/start": "expected a start whose 60 rows end before the year 10000, came '9999-12-01'"
+    }
+    content = json.dumps({**request, "series": [{**table, "start": "9999-11-02"}]})
+    origins = client.post("/backtest", content=content).json()["origins"]
+    assert origins["last"] == "9999-12-25T00:00:00"

@@ -221,6 +221,8 @@ def test_json_and_csv_are_answered_in_arrow_where_it_is_accepted(client, series)
     assert both["timestamp"].type == pa.timestamp("ms", "UTC")
     assert both["timestamp"][0].as_py() == datetime(2018, 6, 26, 18, tzinfo=UTC)
     assert asked(epoch)["timestamp"].type == pa.int64()
+    halves = asked(epoch, series("hourly", start=1_529_697_600.5, **counted))["timestamp"]
+    assert [halves[0].as_py(), halves[24].as_py()] == [1_529_697_600 + 96 * 3600, 1_529_697_600.5 + 96 * 3600]
     assert asked(naive, offset)["timestamp"].to_pylist()[::24] == ["2018-06-26T20:00:00", "2018-06-26T20:00:00+02:00"]
 
 

@@ -50,9 +50,9 @@ def test_epoch_numbers_go_on_in_their_unit(continued, per_second, kind):
     assert {type(number) for number in came} == {int}
 
 
-def test_fractions_of_epoch_seconds_do_not_look_like_gaps(continued):
+def test_fractions_of_epoch_seconds_do_not_look_like_gaps_and_go_on(continued):
     came = continued("hourly", timestamps=[SECONDS + 3600 * row + 0.123 for row in range(96)])
-    assert came[0] == pytest.approx(SECONDS + 96 * 3600, abs=0.2)
+    assert came == [SECONDS + 3600 * row + 0.123 for row in range(96, 120)]
 
 
 def test_epoch_numbers_before_1970(continued):
@@ -184,22 +184,35 @@ def test_no_epoch_number_is_a_fault_of_its_row(client, number, came, row):
     assert client.faults(text.encode())[f"/series/0/timestamps/{row}"] == message
 
 
-def test_an_epoch_that_64_bits_do_not_hold_is_a_fault(client, series):
-    """The rows begin in 2262, where nanoseconds end."""
-    table = {"values": series("hourly")["values"], "start": 9_223_300_000_000_000_000, "frequency": "h"}
-    body = {"model": "hourly", "series": [table]}
-    assert client.faults(body) == {
-        "/series/0": "expected epoch numbers of 64 bits, but in ns the forecast's are larger"
-    }
+HOUR_NS = 3600 * 10**9
 
 
-@pytest.mark.parametrize("start", ["9999-12-20T00:00:00", "9999-12-31T00:00:00"])
-def test_a_forecast_ends_before_the_year_10000(client, body, start):
+@pytest.mark.parametrize(
+    ("start", "pointer", "message"),
+    [
+        (2**63 - 100 * HOUR_NS, "", "expected epoch numbers of 64 bits, but in ns the forecast's are larger"),
+        (
+            2**63 - 50 * HOUR_NS,
+            "/start",
+            "expected a start whose 96 rows end before epoch numbers of 64 bits in ns, came ",
+        ),
+        ("9999-12-27T00:00:00", None, None),
+        (
+            "9999-12-27T01:00:00",
+            "",
+            "expected a forecast that ends before the year 10000, which ISO 8601 has no four digits for",
+        ),
+        ("9999-12-31", "/start", "expected a start whose 96 rows end before the year 10000, came '9999-12-31'"),
+    ],
+)
+def test_time_ends_where_it_cannot_be_written(client, body, start, pointer, message):
+    """Nanoseconds of 64 bits end in 2262."""
     one = body["series"][0]
     one.update(start=start, frequency="h")
     del one["timestamps"]
-    if start < "9999-12-30":
-        assert client.forecast(body)["forecasts"][0]["timestamps"][-1].startswith("9999-12-")
+    if pointer is None:
+        assert client.forecast(body)["forecasts"][0]["timestamps"][-1] == "9999-12-31T23:00:00"
     else:
-        message = "expected a forecast that ends before the year 10000, which ISO 8601 has no four digits for"
-        assert client.faults(body) == {"/series/0": message}
+        (only,) = client.faults(body).items()
+        assert only[0] == f"/series/0{pointer}"
+        assert only[1].startswith(message)
