@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from contract.bundle import bundle_versions
 from contract.errors import Fault, FaultyRequest
+from service.engine.repository import bundle_folders
 from service.inference.model import choose_model, models_of
 from service.inference.schemas import InferenceProblem
 from service.openapi import problems
@@ -117,7 +117,7 @@ async def index(request: Request) -> list[dict[str, Any]]:
     ]
     if only_ready:
         return told
-    for name, versions in (await asyncio.to_thread(bundle_versions, served.root)).items():
+    for name, versions in (await asyncio.to_thread(bundle_folders, served.roots)).items():
         ready = [loaded.manifest.version for loaded in served.loaded.get(name, ())]
         otherwise = f"served: {', '.join(map(str, ready))}" if ready else "unloaded"
         told += [

@@ -102,7 +102,8 @@ def test_differ_says_what_is_wrong(came, wrong):
 def test_onnxruntime_tells_nobody_what_it_runs(bundle, tmp_path):
     """It would keep an id and what it is to send in the home folder."""
     graph = next(iter(bundle("daily").path.glob("*.onnx")))
-    code = f"from pathlib import Path; from service.engine.session import Session; Session(Path({str(graph)!r}), 'cpu')"
+    imports = "from pathlib import Path; from service.engine.session import CPU, Session"
+    code = f"{imports}; Session(Path({str(graph)!r}), CPU)"
     unset = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
     subprocess.run([sys.executable, "-c", code], env={**unset, "HOME": str(tmp_path)}, check=True)
     assert list(tmp_path.rglob("*")) == []
