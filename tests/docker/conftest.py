@@ -87,7 +87,11 @@ class Stack:
         self._environment = {**os.environ, **ports, "DATA": str(self.data)}
         override = folder / "compose.yml"
         volumes = [f"{quick_rules(folder)}:/etc/prometheus:ro"]
-        services = {"prometheus": {"volumes": volumes}, "train": {"build": {"args": base_with_wheels()}}}
+        services = {
+            "api": {"environment": {"SEQCAST_MAX_QUEUE_REQUESTS": "4"}},
+            "prometheus": {"volumes": volumes},
+            "train": {"build": {"args": base_with_wheels()}},
+        }
         override.write_text(yaml.safe_dump({"services": services}))
         self._files = ["--file", ROOT / "docker-compose.yml", "--file", override]
         self.api = f"http://127.0.0.1:{ports['API_PORT']}"
@@ -127,10 +131,8 @@ class Stack:
 
     def waiting(self):
         """Rows that wait for a thread."""
-        (rows,) = [
-            line.split()[1] for line in self.get("/metrics").text.splitlines() if line.startswith("seqcast_queue_rows ")
-        ]
-        return float(rows)
+        lines = self.get("/metrics").text.splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith("seqcast_queue_rows{"))
 
     def firing(self):
         return {labels["alertname"] for labels, _ in self.query('ALERTS{alertstate="firing"}')}

@@ -1,6 +1,8 @@
 """`docker compose up`, asked from outside."""
 
 import json
+import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import count
@@ -114,6 +116,38 @@ def test_is_told_of_while_it_is_down(stack):
     until("SeqcastDown fires", lambda: "SeqcastDown" in stack.firing())
     stack.compose("up", "--wait", "api")
     until("and clears", lambda: "SeqcastDown" not in stack.firing())
+
+
+def test_is_told_of_while_it_is_overloaded(stack):
+    """By many clients that do not heed Retry-After: each answer is whole, or a 429; and it clears when they stop."""
+    sample = stack.sample("etth1-informer")["series"]
+    body = {"model": "etth1-informer", "series": sample * 50}
+    over = threading.Event()
+    statuses = Counter()
+
+    def ask_on():
+        while not over.is_set():
+            answer = httpx.post(f"{stack.api}/forecast", json=body, timeout=60)
+            statuses[answer.status_code] += 1
+            assert answer.status_code == 200 or int(answer.headers["retry-after"]) > 0
+
+    until("nothing fires", lambda: not stack.firing())
+    with ThreadPoolExecutor(20) as threads:
+        clients = [threads.submit(ask_on) for _ in range(20)]
+        try:
+            until("SeqcastOverloaded fires", lambda: "SeqcastOverloaded" in stack.firing())
+        finally:
+            over.set()
+        for each in clients:
+            each.result()
+    assert statuses.keys() == {200, 429}
+    until("and clears", lambda: not stack.firing())
+
+
+def test_computes_on_as_many_cpus_as_it_may_use(stack):
+    cpus = json.loads(stack.compose("exec", "api", "seqcast", "doctor", "--json"))["cpus"]
+    assert cpus["quota"] == 2
+    assert cpus["threads"] == min(2, cpus["machine"])
 
 
 def test_nothing_in_flight_is_lost_when_it_is_stopped(stack):

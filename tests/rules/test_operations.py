@@ -1,21 +1,14 @@
-"""docs/operations.md, the dashboard and the composition agree with what they tell of. To renew the table of settings:
-
-.venv/bin/python -c 'import tests.rules.test_operations as t; t.renew()'
-"""
+"""docs/operations.md, the dashboard and the composition agree with what they tell of."""
 
 import json
 import re
 from pathlib import Path
-from typing import Literal, get_args, get_origin
 
 import pytest
 import yaml
 
-from service.settings import Settings
-
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations.md"
-SETTINGS = re.compile(r"(?<=how to renew -->\n).*?(?=<!-- end -->)", re.DOTALL)
 COMPOSITION = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 ALERTS = [
     rule["alert"]
@@ -27,26 +20,8 @@ DASHBOARD = json.loads((GRAFANA / "dashboards" / "seqcast.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 
-def settings_table() -> str:
-    rows = ["| variable | default | what |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = ":".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        one_of = f" ({', '.join(get_args(field.annotation))})" if get_origin(field.annotation) is Literal else ""
-        shown = "" if default is None else f"`{default}`"
-        rows.append(f"| `SEQCAST_{name.upper()}` | {shown} | {field.description}{one_of} |")
-    return "\n".join(rows) + "\n"
-
-
-def renew() -> None:
-    PAGE.write_text(SETTINGS.sub(lambda _: settings_table(), PAGE.read_text()))
-
-
 def section(title):
     return PAGE.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-
-
-def test_every_setting_is_told():
-    assert SETTINGS.search(PAGE.read_text())[0] == settings_table()
 
 
 def test_every_alert_is_told():

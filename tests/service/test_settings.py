@@ -96,9 +96,13 @@ def test_every_setting_is_in_the_documentation():
     text = (Path(seqcast.__file__).parent / "docs" / "operations.md").read_text()
     rows = [line for line in text.partition("## Settings\n")[2].splitlines() if line.startswith("| `")]
     assert rows == [
-        f"| `SEQCAST_{name.upper()}` | {'' if field.default is None else field.default} | {field.description} |"
+        f"| `SEQCAST_{name.upper()}` | {shown(field.default)} | {field.description} |"
         for name, field in Settings.model_fields.items()
     ]
+
+
+def shown(default):
+    return "" if default is None else ":".join(map(str, default)) if isinstance(default, tuple) else default
 
 
 def test_a_flag_wins_over_its_variable(variables):
