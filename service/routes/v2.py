@@ -29,7 +29,7 @@ _UNSUPPORTED = {
 }
 """Of Triton's extensions."""
 _ERRORS = problems(400, 404, schema=InferenceProblem)
-_CHANGED = problems(400, 404, 413, schema=InferenceProblem)
+_CHANGED = problems(400, 404, 413, 415, schema=InferenceProblem)
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
@@ -101,7 +101,7 @@ async def statistics(request: Request, name: str, version: str | None = None) ->
     return {"model_stats": [state.statistics.of(each) for each in models]}
 
 
-@router.post("/repository/index", responses=problems(400, 413, schema=InferenceProblem))
+@router.post("/repository/index", responses=problems(400, 413, 415, schema=InferenceProblem))
 async def index(request: Request) -> list[dict[str, Any]]:
     """Every version in the folder: READY, with its graphs, or UNAVAILABLE, and why: not told with `{"ready": true}`."""
     wanted = await _fields(request)
