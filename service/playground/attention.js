@@ -1,6 +1,6 @@
 // The view Attention: the maps behind a forecast, on the table that the view Forecast has in hand.
 import { choices, manifest } from "./bundles.js";
-import { Chart, ChartGroup } from "./chart.js";
+import { Chart, ChartGroup, plotting } from "./chart.js";
 import { byId, colour, debounced, make, offer } from "./dom.js";
 import { Faults } from "./faults.js";
 import { offerHeads } from "./heads.js";
@@ -23,6 +23,7 @@ const UNSELECTED = {
 
 const group = new ChartGroup();
 let faults = null;
+let least = 1; // rows that the bundle looks back on
 let shown = null;
 let chosenHead = 0;
 let map = null;
@@ -95,7 +96,7 @@ function showRow() {
   const { table, origin } = subject;
   at("row").textContent = `${origin} of ${table.rows}`;
   at("hint").textContent = `${table.name}. Another table is given in the view Forecast.`;
-  at("table").min = "1";
+  at("table").min = String(table.rows < least ? 1 : least);
   at("table").max = String(Math.max(1, table.rows));
   at("table").value = String(origin);
 }
@@ -108,11 +109,13 @@ async function ask({ sample = false } = {}) {
     if (sample || subject.table === null || (subject.sampleOf !== null && subject.sampleOf !== model)) {
       await takeSample(model, signal);
     }
+    const { forecast: spec } = await manifest(model);
+    least = spec.seq_len;
     showRow();
     await offerLayers();
     const wanted = { kinds: [at("kind").value], layers: [Number(at("layer").value)] };
     const query = { model, fill: subject.fill, history: "true", attention: JSON.stringify(wanted) };
-    const { forecast: spec } = await manifest(model);
+    await plotting();
     const answer = await (await askForecast(subject.table, subject.origin, query, { signal })).json();
     if (signal.aborted) return;
     faults.clear();

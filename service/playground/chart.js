@@ -5,6 +5,18 @@ import { tickLabels } from "./stamps.js";
 const HEIGHT = 168;
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 
+let loading = null;
+
+/** uPlot, which is no module: a script that is asked for when a chart is about to be, behind the page's first paint. */
+export function plotting() {
+  loading ??= new Promise((resolve, reject) => {
+    const src = new URL("vendor/uPlot.iife.min.js", import.meta.url);
+    const failed = () => reject(new Error("The plotting library cannot be loaded."));
+    document.head.append(make("script", { src, load: resolve, error: failed }));
+  });
+  return loading;
+}
+
 /** Charts that share their time axis: a value read or a stretch zoomed in one is so in all. */
 export class ChartGroup {
   constructor(onZoom = () => {}) {

@@ -1,7 +1,7 @@
 // The view Forecast.
 import { address } from "./api.js";
 import { choices, manifest } from "./bundles.js";
-import { ChartGroup } from "./chart.js";
+import { ChartGroup, plotting } from "./chart.js";
 import { byId, debounced, make, offer } from "./dom.js";
 import { copy, save } from "./download.js";
 import { Faults } from "./faults.js";
@@ -17,10 +17,12 @@ const SHOWN_LINES = 100;
 const at = (name) => byId(`forecast-${name}`);
 const group = new ChartGroup((zoomed) => (at("zoom-out").hidden = !zoomed));
 let faults = null;
+let least = 1; // rows that the bundle looks back on
 let shown = null; // what the charts were drawn from
 let asking = new AbortController(); // of the last question: one that is asked in its place ends it
 
 export async function start() {
+  plotting().catch(refuse);
   const table = at("table");
   const fields = { "/model": at("model"), "/horizon": at("horizon"), "/levels": at("levels"), "/fill": at("fill") };
   const ofTable = Object.fromEntries(["/rows", "/columns", "/time_column", ""].map((pointer) => [pointer, table]));
@@ -34,7 +36,13 @@ export async function start() {
     showTable();
     askSoon();
   });
-  startDrop(byId("view-forecast"));
+  table.addEventListener("paste", (event) => {
+    if (!table.readOnly) return; // then it comes as input
+    setTable(event.clipboardData.getData("text"), "table.csv");
+    showTable();
+    askSoon();
+  });
+  startDrop();
   at("origin").addEventListener("input", () => {
     subject.origin = Number(at("origin").value);
     showOrigin();
@@ -91,6 +99,7 @@ async function choose() {
     const { forecast, intervals } = await manifest(model);
     if (subject.model !== model) return; // another was chosen meanwhile
     at("horizon").value = forecast.pred_len;
+    least = forecast.seq_len;
     const known = ["80", "95"].filter((level) => intervals?.half_widths[level]);
     const none = { value: "", text: known.length ? "none" : "none: this bundle has no intervals" };
     const all = known.length ? [{ value: known.join(","), text: `${known.join(" and ")} %` }] : [];
@@ -125,16 +134,18 @@ async function open(file) {
   askSoon();
 }
 
-function startDrop(view) {
-  view.addEventListener("dragover", (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
+/** Anywhere on the page: beside the view the browser would leave it for the file. */
+function startDrop() {
+  const taken = (event) => !byId("view-forecast").hidden && event.dataTransfer.types.includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!taken(event)) return;
     event.preventDefault();
     at("drop").classList.add("dropping");
   });
-  view.addEventListener("dragleave", () => at("drop").classList.remove("dropping"));
-  view.addEventListener("drop", (event) => {
+  document.addEventListener("dragleave", () => at("drop").classList.remove("dropping"));
+  document.addEventListener("drop", (event) => {
     at("drop").classList.remove("dropping");
-    if (!event.dataTransfer.files.length) return;
+    if (!taken(event)) return;
     event.preventDefault();
     open(event.dataTransfer.files[0]);
   });
@@ -150,7 +161,8 @@ function showTable() {
   at("table-hint").textContent = long
     ? `${table.name}: the first ${SHOWN_LINES} of ${table.rows} rows. All of them are sent.`
     : `${table.rows} rows: a column of timestamps, then numbers. Paste yours, or drop a file here.`;
-  at("origin").min = "1";
+  // fewer rows than the bundle looks back on are no history
+  at("origin").min = String(table.rows < least ? 1 : least);
   at("origin").max = String(Math.max(1, table.rows));
   at("origin").value = String(subject.origin);
   showOrigin();
@@ -194,6 +206,7 @@ async function ask() {
     const response = await askForecast(table, origin, { ...query, history: "true" }, { signal });
     const answer = await response.json();
     const [forecast] = answer.forecasts;
+    await plotting();
     const truth = await truthOf(table, origin, query, forecast, spec, signal);
     faults.clear();
     const within = season(spec.frequency);

@@ -2,13 +2,13 @@
 import { call, Problem } from "./api.js";
 import { bundles, forgetBundles, manifest, scoreOf } from "./bundles.js";
 import { cardOf } from "./card.js";
-import { Chart, ChartGroup } from "./chart.js";
+import { Chart, ChartGroup, plotting } from "./chart.js";
 import { byId, colour, make } from "./dom.js";
 import { buckets, parse, quantile, since, total } from "./prometheus.js";
 
 const EVERY = 2000; // milliseconds between two readings
 const WINDOW = 60; // seconds that rates and quantiles are of
-const KEPT = 300; // seconds that the charts show
+const KEPT = 150; // points of the charts: five minutes
 const REQUESTS = "seqcast_requests_total";
 const SECONDS = "seqcast_request_seconds";
 /** What the page itself and probes ask is no work. */
@@ -26,6 +26,7 @@ let charts = null;
 export async function start() {
   document.documentElement.addEventListener("themechange", drawCharts);
   document.addEventListener("visibilitychange", () => (document.hidden ? hide() : show()));
+  await plotting();
   await read();
   schedule();
 }
@@ -65,9 +66,9 @@ function note(samples) {
   readings = [...readings.filter((each) => each.time > time - WINDOW - EVERY / 1000), { time, samples }];
   const counts = recent(works);
   points = [
-    ...points.filter((each) => each.time > time - KEPT),
+    ...points.slice(-KEPT),
     {
-      time,
+      time: time - 60 * new Date().getTimezoneOffset(), // on the clock of whoever looks
       queue: total(samples, "seqcast_queue_rows"),
       p50: milliseconds(quantile(0.5, counts)),
       p99: milliseconds(quantile(0.99, counts)),
@@ -80,11 +81,10 @@ function note(samples) {
 
 const milliseconds = (seconds) => (seconds === null ? null : Number((1000 * seconds).toPrecision(3)));
 
-/** Observations of the last minute, by bucket; of the first reading, all that there were before. */
+/** Observations of the last minute, by bucket; none until there are two readings. */
 function recent(wanted) {
-  const [first, last] = [readings[0], readings.at(-1)];
-  const counts = buckets(last.samples, SECONDS, wanted);
-  return first === last ? counts : since(counts, buckets(first.samples, SECONDS, wanted));
+  const [first, last] = [readings[0], readings.at(-1)].map(({ samples }) => buckets(samples, SECONDS, wanted));
+  return since(last, first);
 }
 
 function rate(wanted) {
@@ -150,14 +150,15 @@ function drawCharts(event) {
 /** @returns {() => void} what shows the points there are by then */
 function liveChart(name, label, lines) {
   const valuesOf = () => lines.map(([key]) => points.map((point) => point[key]));
-  const told = (point) => lines.map(([key]) => `${key} ${shown(point[key])}`).join(" · ");
+  const told = (point) => lines.map(([key]) => `${key} ${shown(point[key])}`);
+  const inColour = (text, index) => make("span", { class: `key ${lines[index][1]}` }, text);
   const chart = new Chart(at(name), group, {
     label,
     times: points.map(({ time }) => time),
     series: lines.map(([key, stroke], index) => ({ stroke: colour(stroke), width: 1.75, points: { show: false }, values: valuesOf()[index] })),
     least: 1,
-    tell: (index) => told(points[index]),
-    onPoint: (index) => (at(`${name}-reading`).textContent = told(points[index ?? points.length - 1])),
+    tell: (index) => told(points[index]).join(", "),
+    onPoint: (index) => at(`${name}-reading`).replaceChildren(...told(points[index ?? points.length - 1]).map(inColour)),
   });
   return () => chart.update(points.map(({ time }) => time), valuesOf());
 }

@@ -56,7 +56,8 @@ export function tickLabels(times, distance) {
     const iso = isoOf(time);
     const [year, month, day] = iso.slice(0, 10).split("-");
     const date = `${Number(day)} ${MONTHS[month - 1]}`;
-    const [label, below] = distance < DAY ? [iso.slice(11, 16), date] : [distance < 28 * DAY ? date : MONTHS[month - 1], year];
+    const clock = iso.slice(11, distance < 60 ? 19 : 16);
+    const [label, below] = distance < DAY ? [clock, date] : [distance < 28 * DAY ? date : MONTHS[month - 1], year];
     const first = below !== before;
     before = below;
     return first ? `${label}\n${below}` : label;

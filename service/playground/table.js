@@ -3,15 +3,14 @@
 const QUOTE = 34;
 const SEPARATORS = new Set([44, 59, 9]); // comma, semicolon, tab: whichever the table has
 const LINE_FEED = 10;
-const CARRIAGE_RETURN = 13;
 
 export class Table {
   /** @param {string} text @param {string} name of its file */
   constructor(text, name) {
-    this.text = text;
+    this.text = text.replaceAll(/\r\n?/g, "\n"); // as a textarea has it, so that places are the same
     this.name = name;
     // the first is the header's
-    this.records = recordsOf(text);
+    this.records = recordsOf(this.text);
   }
 
   /** How many rows there are below the header. */
@@ -47,11 +46,9 @@ function recordsOf(text) {
       if (code === QUOTE) quoted = false;
       continue;
     }
-    if (code === LINE_FEED || code === CARRIAGE_RETURN) {
-      const next = code === CARRIAGE_RETURN && text.charCodeAt(at + 1) === LINE_FEED ? at + 2 : at + 1;
-      if (text.slice(start, at).trim()) records.push({ start, end: at, next: Math.min(next, text.length) });
-      start = next;
-      at = next - 1;
+    if (code === LINE_FEED) {
+      if (text.slice(start, at).trim()) records.push({ start, end: at, next: Math.min(at + 1, text.length) });
+      start = at + 1;
       cellStart = true;
     } else {
       // a quote opens a cell at its beginning alone; doubled ones close and open it again

@@ -24,7 +24,7 @@ export async function start() {
   try {
     const offered = await choices("translate");
     const manifests = await Promise.all(offered.map(({ value }) => manifest(value)));
-    served = offered.map((each, index) => ({ ...each, manifest: manifests[index] }));
+    served = offered.map((each, index) => ({ ...each, manifest: manifests[index] })).sort((a, b) => bleu(b) - bleu(a));
     if (!served.length) throw new Error("No bundle that translates is served.");
     await offerLanguages();
     const { q } = await getJson(`models/${encodeURIComponent(served[0].value)}/sample`);
@@ -35,6 +35,9 @@ export async function start() {
   }
 }
 
+/** The best first, as the API asks it where a request names none. */
+const bleu = ({ manifest: { metrics } }) => (typeof metrics.bleu === "number" ? metrics.bleu : 0);
+
 const pairOf = ({ manifest: { translate } }) => `${translate.source} ${translate.target}`;
 
 async function offerLanguages() {
@@ -44,11 +47,13 @@ async function offerLanguages() {
   offer(at("languages"), pairs.map((pair) => ({ value: pair, text: told(pair) })));
 }
 
-/** Those for the languages chosen; the first two are. */
+/** Those for the languages chosen, the best two of them ticked; of an older version nobody asks at first. */
 function offerBundles() {
   const fitting = served.filter((each) => pairOf(each) === at("languages").value);
-  const boxes = fitting.map(({ value, text }, index) => {
-    const box = make("input", { type: "checkbox", value, checked: index < AT_FIRST, change: showChosen });
+  const ticked = fitting.filter(({ value }) => !value.includes(":")).slice(0, AT_FIRST);
+  const boxes = fitting.map((each) => {
+    const { value, text } = each;
+    const box = make("input", { type: "checkbox", value, checked: ticked.includes(each), change: showChosen });
     return make("label", {}, box, text);
   });
   at("bundles").querySelectorAll("label").forEach((old) => old.remove());

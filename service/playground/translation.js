@@ -26,7 +26,7 @@ export class Translation {
     };
     this.text = make("p", { class: "translated", lang: this.spec.target, "aria-live": "polite" });
     this.others = make("ul", { class: "alternatives", lang: this.spec.target, "aria-label": "Alternatives" });
-    this.problem = make("p", { class: "problem", role: "alert", hidden: true });
+    this.notice = make("p", { class: "notice", role: "status", hidden: true });
     this.heads = make("fieldset", { id: `${id}-heads`, class: "heads" }, make("legend", { class: "label" }, "Head"));
     this.reading = make("p", { class: "reading", "aria-live": "polite" });
     this.canvas = make("div", {});
@@ -46,7 +46,7 @@ export class Translation {
       make("h3", { id: `${id}-title` }, manifest.name, make("span", { class: "unit" }, ` version ${manifest.version}${scoreOf(manifest)}`)),
       this.text,
       this.others,
-      this.problem,
+      this.notice,
       this.maps,
     );
     parent.append(this.element);
@@ -76,13 +76,13 @@ export class Translation {
     }
     try {
       const { attention } = await postJson("translate", { ...request, attention: true }, { signal });
-      this.problem.hidden = true;
+      this.notice.hidden = true;
       this.show(attention);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       this.show([]);
-      this.problem.hidden = false;
-      this.problem.textContent = error.faults?.map(({ message }) => message).join("; ") || error.message;
+      this.notice.hidden = false;
+      this.notice.textContent = error.faults?.map(({ message }) => message).join("; ") || error.message;
     }
     return null;
   }

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox"] if os.geteuid() == 0 else []  # which root has no use of
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("SEQCAST_")}
 
 HOSTILE = ["<img src=x onerror=alert(1)>", 'a,"b"/c~d</script>', "${x}`'\\"]
@@ -26,10 +28,8 @@ def chromium():
     """The browser, once for all tests here."""
     if CHROMIUM is None:
         pytest.skip("no chromium: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    with playwright.sync_playwright() as driver:
-        flags = ["--no-sandbox"] if os.geteuid() == 0 else []  # which root has no use of
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 
@@ -82,7 +82,8 @@ def bundles(tmp_path_factory):
 @pytest.fixture(scope="session")
 def service(bundles):
     """The address of a service of these."""
-    with serving(bundles) as url:
+    # of maps so few that a text of some sentences has more
+    with serving(bundles, SEQCAST_MAX_ATTENTION_VALUES="60000") as url:
         yield url
 
 

@@ -243,6 +243,20 @@ def test_without_a_key_the_page_says_what_the_api_said(open_page, guarded):
     assert not page.is_visible("#forget-key")
 
 
+def test_views_without_a_bundle_say_so(open_page):
+    page = open_page("service")
+    page.route("**/models", lambda route: route.fulfill(json={"models": []}))
+    for view, told in (
+        ("forecast", "No bundle that forecasts is served."),
+        ("attention", "No bundle that gives attention maps is served."),
+        ("translate", "No bundle that translates is served."),
+        ("names", "No bundle that generates is served."),
+    ):
+        page.evaluate("async () => (await import('/playground/bundles.js')).forgetBundles()")
+        page.click(f"nav a[data-view={view}]")
+        page.wait_for_selector(f"#{view}-problem:has-text('{told}')")
+
+
 def test_a_service_that_is_gone_is_told(open_page):
     page = ready(open_page(), "forecast")
     page.route("**/forecast?*", lambda route: route.abort())

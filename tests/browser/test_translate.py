@@ -1,6 +1,7 @@
 """The view Translate shows what the API makes of a text, and where it looked."""
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +37,7 @@ def percent(weight):
 
 
 def test_a_sample_is_translated_at_once_with_alternatives(page, api):
-    sample = api.get("/models/tatoeba-transformer/sample").json()
+    sample = api.get("/models/words/sample").json()  # the best by its BLEU, which is of made-up words
     assert page.input_value("#translate-text") == sample["q"]
     assert page.locator("#translate-languages option").all_inner_texts() == ["English to Italian"]
     said = ask(api, sample["q"], alternatives=3).json()
@@ -87,32 +88,37 @@ def test_maps_read_as_the_api_has_them(page, api, kind, layer, head, row, column
     assert read == f"{who}: {percent(told[kind][layer][head][row][column])} on {looked}"
 
 
-def test_two_bundles_are_shown_side_by_side_and_chosen(page, api):
-    assert page.locator("#translate-bundles input:checked").count() == 2
-    text = "two cat and five dog"  # which both can spell
-    typed(page, text)
-    for name in ("tatoeba-transformer", "words"):
-        here = article(page, f"#translation-{name}")
-        here.locator(".translated:not(:empty)").wait_for()
-        assert here.locator(".translated").inner_text() == ask(api, text, name).json()["translatedText"]
-        told = ask(api, text, name, attention=True).json()["attention"][0]
-        assert here.locator("canvas.heat").count() == 1
-        assert here.locator(".head").count() == len(told["cross"][0])
-        here.locator("canvas.heat").press("ArrowDown")
-        weight = percent(told["cross"][0][0][0][0])
-        assert here.locator(".reading").inner_text() == f"Writing {told['target'][1]}: {weight} on {told['source'][0]}"
-    boxes = [article(page, name).bounding_box() for name in (TRANSFORMER, WORDS)]
-    assert boxes[0]["y"] == boxes[1]["y"]
+def test_transformer_and_gru_are_shown_side_by_side(page, api):
+    chosen = ("tatoeba-transformer", "tatoeba-gru-additive")
     page.uncheck("#translate-bundles input[value=words]")
+    page.check("#translate-bundles input[value=tatoeba-gru-additive]")
+    text = "The night train is late again."
+    page.fill("#translate-text", text)
+    for name in chosen:
+        here = article(page, f"#translation-{name}")
+        said = ask(api, text, name).json()["translatedText"]
+        expect(here.locator(".translated")).to_have_text(said)
+        (told,) = ask(api, text, name, attention=True).json()["attention"]
+        kinds = [kind for kind in ("cross", "encoder", "decoder") if told.get(kind)]
+        assert here.locator("select[id$=kind] option").all_inner_texts() == kinds
+        settled(page)
+        assert here.locator(".head").count() == len(told["cross"][0]) == (1 if "gru" in name else 8)
+        here.locator("canvas.heat").press("ArrowDown")
+        here.locator("canvas.heat").press("ArrowRight")
+        weight = percent(told["cross"][0][0][0][1])
+        assert here.locator(".reading").inner_text() == f"Writing {told['target'][1]}: {weight} on {told['source'][1]}"
+    boxes = [article(page, f"#translation-{name}").bounding_box() for name in chosen]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] < boxes[1]["x"]
+    page.uncheck("#translate-bundles input[value=tatoeba-gru-additive]")
     settled(page)
-    assert not article(page, WORDS).count()
-    assert article(page, TRANSFORMER).locator(".translated").inner_text()
+    assert page.locator("article").count() == 1
 
 
 def test_faults_are_told_by_their_field_in_the_apis_words(page, api):
     page.fill("#translate-text", "где?")
     page.wait_for_selector("#translate-text-faults li:has-text('3 of 3')")
-    told = [fault for name in ("tatoeba-transformer", "words") for fault in ask(api, "где?", name).json()["errors"]]
+    told = [fault for name in ("words", "tatoeba-transformer") for fault in ask(api, "где?", name).json()["errors"]]
     shown = page.locator("#translate-text-faults li").all_inner_texts()
     assert shown == [f"{fault['pointer']} {fault['message']}" for fault in told]
     assert page.get_attribute("#translate-text", "aria-invalid") == "true"
@@ -130,14 +136,14 @@ def test_faults_are_told_by_their_field_in_the_apis_words(page, api):
 
 def test_maps_that_are_too_large_keep_no_translation_back(page, api):
     page.uncheck("#translate-bundles input[value=words]")
-    text = " ".join(f"The dog number {number} is here." for number in range(400))
+    text = " ".join(f"The dog number {number} is here." for number in range(20))
     page.fill("#translate-alternatives", "0")
     page.fill("#translate-text", text)
     here = article(page, TRANSFORMER)
-    here.locator(".problem:visible").wait_for(timeout=60_000)
+    here.locator(".notice:visible").wait_for()
     (fault,) = ask(api, text, attention=True).json()["errors"]
-    assert here.locator(".problem").inner_text() == fault["message"]
-    assert here.locator(".translated").inner_text().count("cane") >= 300
+    assert here.locator(".notice").inner_text() == fault["message"]
+    assert here.locator(".translated").inner_text().count("cane") >= 15
 
 
 def test_markup_is_text(page):
