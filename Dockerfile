@@ -1,27 +1,51 @@
-# The service on a CPU. No torch, no compiler and no pip cache in what runs.
+# The service: on a CPU (`serve`, what is built by default) and on a GPU (`serve-gpu`). No torch, no compiler, and no
+# pip but the base image's in what runs. BASE is any image with Python 3.11 or later, venv and pip.
 ARG BASE=python:3.11-slim-bookworm
 
-FROM ${BASE} AS build
+FROM ${BASE} AS source
 WORKDIR /src
-RUN python3 -m venv /opt/seqcast
-# dependencies first: they change less often than the code
+RUN python3 -m venv --without-pip /opt/seqcast
+COPY docker/trim.sh /trim.sh
+# dependencies first: they change less often than the code, of which they need the outline
 COPY pyproject.toml constraints.txt README.md LICENSE seqcast.py ./
 COPY contract/__init__.py contract/
 COPY model/__init__.py model/
 COPY service/__init__.py service/
-RUN /opt/seqcast/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve]'
+
+FROM source AS packages
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/seqcast install --constraint constraints.txt '.[serve]' && sh /trim.sh /opt/seqcast
+
+# the CUDA libraries are among the packages, so the base image needs none
+FROM source AS packages-gpu
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/seqcast install --constraint constraints.txt '.[serve-gpu]' && sh /trim.sh /opt/seqcast
+
+FROM source AS code
 COPY contract contract
 COPY model model
 COPY service service
-RUN /opt/seqcast/bin/pip install --no-cache-dir --no-deps --force-reinstall .
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/seqcast install --no-deps --prefix=/code .
 
-FROM ${BASE} AS serve
-COPY --from=build /opt/seqcast /opt/seqcast
-COPY bundles /bundles
-ENV PATH=/opt/seqcast/bin:$PATH SEQCAST_HOST=0.0.0.0 SEQCAST_BUNDLES=/bundles SEQCAST_LOG_FORMAT=json
+FROM ${BASE} AS runtime
+# for bundles of one's own, before those that are shipped; a volume takes its owner from here
+RUN install --directory --owner=65534 --group=65534 /bundles
+ENV PATH=/opt/seqcast/bin:$PATH \
+    SEQCAST_HOST=0.0.0.0 SEQCAST_BUNDLES=/bundles:/opt/seqcast/bundles SEQCAST_LOG_FORMAT=json
 USER 65534:65534
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s \
   CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
 ENTRYPOINT ["seqcast"]
 CMD ["serve"]
+
+FROM runtime AS serve-gpu
+COPY --from=packages-gpu /opt/seqcast /opt/seqcast
+COPY bundles /opt/seqcast/bundles
+COPY --from=code /code /opt/seqcast
+
+FROM runtime AS serve
+COPY --from=packages /opt/seqcast /opt/seqcast
+COPY bundles /opt/seqcast/bundles
+COPY --from=code /code /opt/seqcast

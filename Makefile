@@ -13,6 +13,7 @@ lint: .venv/.dev
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-logo
+	.venv/bin/hadolint Dockerfile docker/train.Dockerfile
 
 types: .venv/.dev
 	.venv/bin/mypy

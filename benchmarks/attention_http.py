@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15)
     arguments = parser.parse_args()
 
-    repository = Repository(arguments.bundles, CPU)
+    repository = Repository([arguments.bundles], CPU)
     repository.load()
     loaded = repository.served.get(arguments.model)
     body = sample_request(loaded)

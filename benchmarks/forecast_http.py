@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     arguments = parser.parse_args()
 
-    repository = Repository(arguments.bundles, CPU)
+    repository = Repository([arguments.bundles], CPU)
     repository.load()
     loaded = repository.served.get(arguments.model)
     bodies = request_bodies(loaded, arguments.data)

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     arguments = parser.parse_args()
 
-    repository = Repository(arguments.bundles, CPU)
+    repository = Repository([arguments.bundles], CPU)
     repository.load()
     loaded = repository.served.get(arguments.model)
     cores, texts = usable_cpus(), _texts(arguments.sentences)

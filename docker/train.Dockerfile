@@ -1,11 +1,33 @@
-# The training job: `docker run -v TABLES:/data -v BUNDLES:/bundles seqcast-train train RECIPE --data /data/TABLE.csv`.
+# The training job, laid out like a checkout, so that its command lines are the README's: tables in /work/data, runs in
+# /work/runs, bundles in /work/bundles. BASE is any image with Python 3.11 or later, venv and pip; one whose
+# PIP_FIND_LINKS has the CPU build of torch gives an image without the libraries of CUDA.
 ARG BASE=python:3.11-slim-bookworm
-FROM ${BASE}
+
+FROM ${BASE} AS source
 WORKDIR /src
+RUN python3 -m venv --without-pip /opt/seqcast
 COPY pyproject.toml constraints.txt README.md LICENSE seqcast.py ./
+COPY contract/__init__.py contract/
+COPY model/__init__.py model/
+COPY service/__init__.py service/cli.py service/
+
+FROM source AS packages
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/seqcast install --constraint constraints.txt '.[train]'
+
+FROM source AS code
 COPY contract contract
 COPY model model
-COPY service/__init__.py service/cli.py service/
-RUN pip install --no-cache-dir --constraint constraints.txt '.[train]'
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/seqcast install --no-deps --prefix=/code .
+
+FROM ${BASE}
+# volumes take their owner from here
+RUN install --directory --owner=65534 --group=65534 /work /work/bundles /work/runs
+ENV PATH=/opt/seqcast/bin:$PATH HOME=/tmp
+COPY --from=packages /opt/seqcast /opt/seqcast
+COPY --from=code /code /opt/seqcast
+COPY model/recipes /work/model/recipes
+USER 65534:65534
 WORKDIR /work
 ENTRYPOINT ["seqcast"]

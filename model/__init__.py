@@ -1,1 +1,6 @@
 """Training, evaluation and export. Never imports the service."""
+
+import os
+
+# ONNX Runtime sends Microsoft what it runs unless told not to before it is loaded; who wants that sets it to 0
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -31,6 +31,7 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     train.add_argument("--data", type=Path, required=True, help="a CSV with a timestamp column, or a TSV of pairs")
     train.add_argument("--run", type=Path, help="directory for checkpoints and logs (runs/<recipe's name>)")
     train.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    train.add_argument("--bundles", type=Path, metavar="DIR", help="and export it there, when it is trained")
     train.set_defaults(run_verb=_train)
 
     evaluate = verbs.add_parser("evaluate", help="errors of a run or bundle beside the baselines")
@@ -115,7 +116,10 @@ def _train(arguments: argparse.Namespace) -> None:
         recipe = read_recipe(arguments.recipe)
     run = arguments.run or Path("runs") / recipe.name
     train(recipe, arguments.data, run, resume=arguments.resume)
-    print(f"best weights are in {run}; next: seqcast export {run} --data {arguments.data}")
+    if arguments.bundles is not None:
+        _write_bundle(run, arguments.data, arguments.bundles)
+    else:
+        print(f"best weights are in {run}; next: seqcast export {run} --data {arguments.data}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -138,9 +142,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    _write_bundle(arguments.trained, arguments.data, arguments.bundles)
+
+
+def _write_bundle(run: Path, data: Path, bundles: Path) -> None:
     from model.runs import export_run
 
-    bundle = export_run(arguments.trained, arguments.data, arguments.bundles)
+    bundle = export_run(run, data, bundles)
     print(f"wrote {bundle.path}: {(bundle.path / 'card.md')} tells how good it is")
 
 

@@ -6,10 +6,9 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from contract.bundle import bundle_versions
 from contract.errors import NotReady, SeqcastError
 from service.engine.batching import cpu_quota, usable_cpus
-from service.engine.repository import load_bundle
+from service.engine.repository import bundle_folders, joined, load_bundle
 from service.engine.session import CPU, Device, choose_device, lack_of_cuda, providers
 from service.settings import Settings
 
@@ -27,7 +26,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     bundles = _bundles(settings, device)
     complaints += [f"{each['name']}:{each['version']}: {each['fails']}" for each in bundles if each["fails"]]
     if not bundles:
-        complaints.append(f"no bundle in {settings.bundles}")
+        complaints.append(f"no bundle in {joined(settings.bundles)}")
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "device": {
@@ -42,7 +41,7 @@ def examine(settings: Settings) -> dict[str, Any]:
             "usable": usable_cpus(),
             "threads": settings.threads or usable_cpus(),
         },
-        "bundles": {"folder": str(settings.bundles.absolute()), "versions": bundles},
+        "bundles": {"folder": joined(each.absolute() for each in settings.bundles), "versions": bundles},
         "complaints": complaints,
     }
 
@@ -60,12 +59,12 @@ def _versions() -> dict[str, str]:
 def _bundles(settings: Settings, device: Device) -> list[dict[str, Any]]:
     """Every version, loaded as the service would and let go of."""
     found = []
-    for name, versions in bundle_versions(settings.bundles).items():
-        for number in versions:
+    for name, versions in bundle_folders(settings.bundles).items():
+        for number, path in versions.items():
             began = time.perf_counter()
             task, fails = None, None
             try:
-                task = load_bundle(settings.bundles / name / str(number), device).manifest.task
+                task = load_bundle(path, device).manifest.task
             except SeqcastError as error:
                 fails = f"{type(error).__name__}: {error}"
             seconds = round(time.perf_counter() - began, 3)

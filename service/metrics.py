@@ -95,6 +95,9 @@ class Metrics:
             ["model", "version"],
             registry=registry,
         )
+        self._ready = Gauge(
+            "seqcast_ready", "1 if every bundle that was there at the start is served", registry=registry
+        )
         self._build = Gauge("seqcast_build_info", "1 for this seqcast", ["version", "device"], registry=registry)
 
     def show_engine(self, device: str, lines: Lines) -> None:
@@ -102,8 +105,9 @@ class Metrics:
         self._build.labels(version("seqcast"), device).set(1)
         self.registry.register(_Queue(lines))
 
-    def show_bundles(self, served: Iterable[Manifest], failures: Iterable[Failure]) -> None:
+    def show_bundles(self, served: Iterable[Manifest], failures: Iterable[Failure], *, ready: bool) -> None:
         """Exactly these."""
+        self._ready.set(ready)
         self._bundles.clear()
         for manifest in served:
             self._bundles.labels(manifest.name, manifest.version, manifest.task).set(1)

@@ -1,13 +1,19 @@
 """Every setting of the service, read from `SEQCAST_...` variables or given as flags of `seqcast serve`."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.errors import Fault, FaultySettings
+
+
+def _folders(given: object) -> object:
+    """As in PATH."""
+    return given.split(os.pathsep) if isinstance(given, str) else (given,) if isinstance(given, Path) else given
 
 
 class Settings(BaseSettings):
@@ -17,7 +23,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
-    bundles: Path = Field(Path("bundles"), description="Folder with the bundles, NAME/VERSION/")
+    bundles: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
+        (Path("bundles"),),
+        description="Folder with the bundles, NAME/VERSION/, or several with colons between them, as in PATH: "
+        "a name's versions are those in the first that has it",
+    )
     versions: int = Field(
         2, ge=1, description="Versions of a bundle that are served, the newest sound ones; name:version asks for one"
     )

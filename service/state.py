@@ -65,7 +65,8 @@ class State:
     ) -> "State":
         """What serves the models that the repository has loaded."""
         served = repository.served
-        metrics.show_bundles((loaded.manifest for loaded in served.all), served.failures)
+        manifests = (loaded.manifest for loaded in served.all)
+        metrics.show_bundles(manifests, served.failures, ready=not served.complaints())
         forecasters, translators = Forecasters(served, settings), Translators(_translators(served), settings)
         generators = Generators(served, settings)
         return cls(settings, repository, served, lines, forecasters, translators, generators, metrics, keys)

@@ -22,7 +22,9 @@ from service.tally import tally
 
 T = TypeVar("T")
 
-CGROUP = Path("/sys/fs/cgroup/cpu.max")
+CGROUP = Path("/sys/fs/cgroup")
+_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""Where cgroup v2 and v1 have a quota and its period, in microseconds."""
 CHUNK = 8
 """Rows that a thread takes at a time, at most."""
 CHUNK_S = 0.01
@@ -276,7 +278,7 @@ def _concatenated(parts: Sequence[NDArray[Any]], fill: int) -> NDArray[Any]:
 
 
 def usable_cpus(cgroup: Path = CGROUP) -> int:
-    """The CPUs of this process's affinity, or fewer if its container's quota (cgroup v2) is less."""
+    """The CPUs of this process's affinity, or fewer if its container's quota is less."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota(cgroup)
     return cpus if quota is None else max(1, min(cpus, round(quota)))
@@ -284,8 +286,10 @@ def usable_cpus(cgroup: Path = CGROUP) -> int:
 
 def cpu_quota(cgroup: Path = CGROUP) -> float | None:
     """How many CPUs' time its container gives this process, if it limits it."""
-    try:
-        quota, period = cgroup.read_text().split()
-    except OSError:
-        return None
-    return None if quota == "max" else int(quota) / int(period)
+    for files in _QUOTAS:
+        try:
+            quota, period = " ".join((cgroup / file).read_text() for file in files).split()
+        except OSError:
+            continue
+        return None if quota in ("max", "-1") else int(quota) / int(period)
+    return None

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,10 +17,10 @@ from service.tally import tally
 
 log = logging.getLogger(__name__)
 
-Stamp = frozenset[tuple[str, int, int, int]]
-"""Name, size and times of change of each file of a version: while they stay, so does what was made of it."""
+Stamp = tuple[Path, frozenset[tuple[str, int, int, int]]]
+"""A version's folder, and name, size and times of change of each file in it: while they stay, so does what was made."""
 Look = Mapping[str, Mapping[int, Stamp]]
-"""A folder's versions by name, newest first."""
+"""Versions by name, newest first."""
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 a folder of mkdtemp's in it
 
@@ -53,7 +53,7 @@ class Failure:
 class Served:
     """What is served and what is not, at a moment. Never altered: a request ends with what it began with."""
 
-    root: Path
+    roots: Sequence[Path]
     loaded: Mapping[str, Sequence[LoadedBundle]] = field(default_factory=dict)
     """By name, newest version first, at least one of each."""
     failures: Sequence[Failure] = ()
@@ -85,7 +85,7 @@ class Served:
         One that came later and is not sound must not take the others out of service.
         """
         if not self.loaded:
-            return [*map(str, self.failures)] or [f"no bundle in {self.root}"]
+            return [*map(str, self.failures)] or [f"no bundle in {joined(self.roots)}"]
         unserved = self.expected - self.loaded.keys()
         return [str(failure) for failure in self.failures if failure.name in unserved]
 
@@ -105,25 +105,26 @@ class Served:
 
 
 class Repository:
-    """Loads the newest `keep` sound versions of every bundle under `root`.
+    """Loads the newest `keep` sound versions of every bundle under `roots`.
 
     What was loaded is served until what comes in its place is sound. It is changed by one thread at a time.
     """
 
-    def __init__(self, root: Path, device: Device, keep: int = 1) -> None:
-        self.root = root
+    def __init__(self, roots: Sequence[Path], device: Device, keep: int = 1) -> None:
+        self.roots = roots
         self.device = device
         self.keep = keep
-        self.served = Served(root)
+        self.served = Served(roots)
         self._seen: Look = {}
+        self._filled: frozenset[Path] = frozenset()
         self._tried: dict[tuple[str, int], Stamp] = {}
         self._unloaded: dict[str, int] = {}  # by name, the newest version that was there
         self._complained = ""
 
     def load(self) -> None:
         """Load all that is there at the start. What fails is in `served.failures`, never raised."""
-        self._seen = look(self.root)
-        self.served = Served(self.root, expected=frozenset(self._seen))
+        self._seen, self._filled = look(self.roots), filled(self.roots)
+        self.served = Served(self.roots, expected=frozenset(self._seen))
         self._serve({name: self._choose(name, self._seen, self._seen) for name in self._seen})
 
     def load_one(self, name: str) -> None:
@@ -131,9 +132,10 @@ class Repository:
 
         Raises UnknownModel if there is no version, and UnusableBundle if none is sound: then what is served stays.
         """
-        found = look(self.root)
+        found = look(self.roots)
         if name not in found:
-            raise UnknownModel(f"expected the name of a folder of versions in {self.root.name}, came {name[:100]!r}")
+            folders = " or ".join(root.name for root in self.roots)
+            raise UnknownModel(f"expected the name of a folder of versions in {folders}, came {name[:100]!r}")
         self._unloaded.pop(name, None)
         self._forget(name)
         chosen, failures = self._choose(name, found, found, afresh=True)
@@ -147,7 +149,7 @@ class Repository:
         loaded = self.served.get(name)
         if loaded.manifest.name != name:
             raise UnknownModel(f"expected a name without a version, came {name!r}")
-        self._unloaded[name] = max(loaded.manifest.version, *look(self.root).get(name, ()))
+        self._unloaded[name] = max(loaded.manifest.version, *look(self.roots).get(name, ()))
         self._forget(name)
         self._serve({name: ((), ())})
 
@@ -157,16 +159,17 @@ class Repository:
         A version is tried once its files are as they were at the last look, and again only when they have changed.
         """
         try:
-            found = look(self.root)
+            found, still_filled = look(self.roots), filled(self.roots)
         except OSError as error:
-            self._complain(f"{self.root} cannot be read: {error.strerror}")
+            self._complain(f"{error.filename} cannot be read: {error.strerror}")
             return
-        if not found and self.served.loaded:
+        emptied = self._filled - still_filled
+        if emptied and self.served.loaded:
             # a volume that is gone for a while rather than all withdrawn, for which there is unload
-            self._complain(f"no bundle is left in {self.root}: those in memory are served on")
+            self._complain(f"no bundle is left in {joined(emptied)}: those in memory are served on")
             return
         self._complained = ""
-        seen, self._seen = self._seen, found
+        seen, self._seen, self._filled = self._seen, found, still_filled
         names = {*found, *self.served.loaded, *(failure.name for failure in self.served.failures)}
         self._serve({name: self._choose(name, found, seen) for name in sorted(names)})
 
@@ -192,6 +195,8 @@ class Repository:
                 chosen.append(was)
             if failure is not None:
                 failures.append(failure)
+        if failures and not chosen:
+            chosen = list(loaded.values())  # removed, or hidden by one's own, but nothing sound is in their place
         if chosen:
             self._unloaded.pop(name, None)
         self._forget(name, {each.manifest.version for each in chosen} | {each.version for each in failures})
@@ -203,7 +208,7 @@ class Repository:
         """What to serve as this version, and what is wrong with it in the folder."""
         self._tried[name, version] = stamp
         try:
-            bundle = read_bundle(self.root / name / str(version))
+            bundle = read_bundle(stamp[0])
             if was is not None and was.manifest == bundle.manifest:
                 return was, None  # touched, and by every hash the same
             loaded = load_verified(bundle, self.device)
@@ -244,22 +249,44 @@ class Repository:
         self._complained = complaint
 
 
-def look(root: Path) -> Look:
-    """The versions that are in the folder. Raises OSError."""
+def bundle_folders(roots: Sequence[Path]) -> dict[str, dict[int, Path]]:
+    """Versions and their folders by name, newest first: all of a name from the first of `roots` that has it.
+
+    So one's own bundle hides a shipped one of its name, whatever the versions of either. Raises OSError.
+    """
+    found: dict[str, dict[int, Path]] = {}
+    for root in reversed(roots):
+        for name, versions in bundle_versions(root).items():
+            found[name] = {version: root / name / str(version) for version in versions}
+    return dict(sorted(found.items()))
+
+
+def filled(roots: Sequence[Path]) -> frozenset[Path]:
+    """Those that have a bundle. Raises OSError."""
+    return frozenset(root for root in roots if bundle_versions(root))
+
+
+def joined(roots: Iterable[Path]) -> str:
+    """As the setting has them."""
+    return os.pathsep.join(map(str, roots))
+
+
+def look(roots: Sequence[Path]) -> Look:
+    """The versions that are in the folders. Raises OSError."""
     return {
-        name: {version: _stamp(root / name / str(version)) for version in versions}
-        for name, versions in bundle_versions(root).items()
+        name: {version: _stamp(path) for version, path in versions.items()}
+        for name, versions in bundle_folders(roots).items()
     }
 
 
 def _stamp(path: Path) -> Stamp:
-    """Empty if it cannot be read: to try tells why."""
+    """Without files if it cannot be read: to try tells why."""
     try:
         with os.scandir(path) as entries:
             found = [(entry.name, entry.stat()) for entry in entries]
     except OSError:
-        return frozenset()
-    return frozenset((name, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for name, each in found)
+        return path, frozenset()
+    return path, frozenset((name, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for name, each in found)
 
 
 def load_bundle(path: Path, device: Device) -> LoadedBundle:

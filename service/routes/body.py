@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
+from service.routes.coding import decoded
 from service.routes.long_json import read_json
 from service.schemas import read
 from service.tally import tally
@@ -17,7 +18,10 @@ T = TypeVar("T", bound=BaseModel)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Raises BodyTooLarge as soon as the body is known to be over `limit` bytes."""
+    """Without its Content-Encoding, if it has one.
+
+    Raises BodyTooLarge as soon as the body is known to be over `limit` bytes, UnknownMediaType and FaultyRequest.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise BodyTooLarge(f"expected a body of at most {limit} bytes, came {declared}")
@@ -28,7 +32,7 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise BodyTooLarge(f"expected a body of at most {limit} bytes, came more")
         chunks.append(chunk)
     tally().read = time.perf_counter()
-    return b"".join(chunks)
+    return await decoded(b"".join(chunks), request, limit)
 
 
 async def parse(schema: type[T], body: bytes, examine: Callable[[T], Awaitable[list[Fault]]]) -> T:

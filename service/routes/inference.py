@@ -13,7 +13,7 @@ from service.inference.response import write_answer
 from service.inference.schemas import InferenceProblem, InferRequest
 from service.openapi import documented_body, problems
 from service.routes.body import read_body
-from service.routes.coding import decoded, encode
+from service.routes.coding import encode
 from service.state import State, passage_of, state_of
 from service.tally import tally
 
@@ -51,7 +51,7 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
 
 async def _answered(request: Request, state: State, model: GraphModel, started: int) -> Response:
     limit = state.settings.max_body_bytes
-    body = await decoded(await read_body(request, limit), request, limit)
+    body = await read_body(request, limit)
     read = time.perf_counter_ns()
     head, rest = await read_head(body, request.headers.get(HEADER))
     wanted = await read_request(head, rest, model, limit)

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from contract.bundle import bundle_versions
 from contract.errors import Fault, FaultyRequest
+from service.engine.repository import bundle_folders
 from service.inference.model import choose_model, models_of
 from service.inference.schemas import InferenceProblem
 from service.openapi import problems
@@ -29,7 +29,7 @@ _UNSUPPORTED = {
 }
 """Of Triton's extensions."""
 _ERRORS = problems(400, 404, schema=InferenceProblem)
-_CHANGED = problems(400, 404, 413, schema=InferenceProblem)
+_CHANGED = problems(400, 404, 413, 415, schema=InferenceProblem)
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
@@ -101,7 +101,7 @@ async def statistics(request: Request, name: str, version: str | None = None) ->
     return {"model_stats": [state.statistics.of(each) for each in models]}
 
 
-@router.post("/repository/index", responses=problems(400, 413, schema=InferenceProblem))
+@router.post("/repository/index", responses=problems(400, 413, 415, schema=InferenceProblem))
 async def index(request: Request) -> list[dict[str, Any]]:
     """Every version in the folder: READY, with its graphs, or UNAVAILABLE, and why: not told with `{"ready": true}`."""
     wanted = await _fields(request)
@@ -117,7 +117,7 @@ async def index(request: Request) -> list[dict[str, Any]]:
     ]
     if only_ready:
         return told
-    for name, versions in (await asyncio.to_thread(bundle_versions, served.root)).items():
+    for name, versions in (await asyncio.to_thread(bundle_folders, served.roots)).items():
         ready = [loaded.manifest.version for loaded in served.loaded.get(name, ())]
         otherwise = f"served: {', '.join(map(str, ready))}" if ready else "unloaded"
         told += [

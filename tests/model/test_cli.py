@@ -85,6 +85,15 @@ def test_train_resume_evaluate_export_evaluate(home, run, csv, cli):
     assert "not the data" not in report
 
 
+def test_train_exports_in_one_go(home, csv, cli, tmp_path):
+    recipe, bundles = tmp_path / "quick.toml", tmp_path / "bundles"
+    recipe.write_text('name = "quick"\nseed = 1\narchitecture = "linear"\n')
+    status, out, _ = cli("train", recipe, "--data", csv, "--run", tmp_path / "run", "--bundles", bundles)
+    assert status == 0
+    assert out.splitlines()[-1] == f"wrote {bundles}/quick/1: {bundles}/quick/1/card.md tells how good it is"
+    assert read_bundle(bundles / "quick" / "1").manifest.version == 1
+
+
 def test_another_table_is_evaluated_with_a_word_and_not_exported(home, run, csv, cli, tmp_path):
     other = tmp_path / csv.name
     other.write_bytes(csv.read_bytes().replace(b"2018-", b"2019-"))

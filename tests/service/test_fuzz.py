@@ -6,18 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.integers(-(10**400), 10**400),
-    st.floats(),
-    st.text(),
-    st.sampled_from(
-        ["hourly", "hourly:1", "h", "M", "1B", "2018-06-22T20:00:00", "2018-06-22", "0001-01-01T00:00+14:00"]
-    ),
-    st.datetimes().map(str),
-)
+from tests.service.hostile.texts import SCALARS
+
 FIELDS = st.sampled_from(["model", "series", "horizon", "id", "timestamps", "start", "frequency", "values", "load"])
 JSON = st.recursive(
     SCALARS,

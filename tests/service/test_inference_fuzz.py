@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from contract.bundle import read_bundle
 from tests.service.conftest import BUNDLES
+from tests.service.hostile.texts import SCALARS
 from tests.service.inferring import HEADER, binary, infer, tensors
-from tests.service.test_fuzz import JSON, SCALARS, places
+from tests.service.test_fuzz import JSON, places
 
 TRANSLATORS = BUNDLES.parent / "translators"
 BOUNDED = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,7 +11,7 @@ from service.settings import Settings, read_settings
 VARIABLES = {
     "HOST": "0.0.0.0",  # noqa: S104 a value to be read, not listened on
     "PORT": "8080",
-    "BUNDLES": "/srv/bundles",
+    "BUNDLES": "/srv/own:/srv/bundles",
     "DEVICE": "cpu",
     "CUDA_PRECISION": "tf32",
     "CUDA_MEMORY_MIB": "2048",
@@ -41,7 +41,7 @@ VARIABLES = {
 READ = {
     "host": "0.0.0.0",  # noqa: S104
     "port": 8080,
-    "bundles": Path("/srv/bundles"),
+    "bundles": (Path("/srv/own"), Path("/srv/bundles")),
     "device": "cpu",
     "cuda_precision": "tf32",
     "cuda_memory_mib": 2048,
@@ -81,7 +81,7 @@ def variables(monkeypatch):
 def test_listens_on_this_machine_alone_unless_told():
     settings = read_settings({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
-    assert settings.bundles == Path("bundles")
+    assert settings.bundles == (Path("bundles"),)
     assert settings.device == "auto"
 
 
@@ -96,9 +96,13 @@ def test_every_setting_is_in_the_documentation():
     text = (Path(seqcast.__file__).parent / "docs" / "operations.md").read_text()
     rows = [line for line in text.partition("## Settings\n")[2].splitlines() if line.startswith("| `")]
     assert rows == [
-        f"| `SEQCAST_{name.upper()}` | {'' if field.default is None else field.default} | {field.description} |"
+        f"| `SEQCAST_{name.upper()}` | {shown(field.default)} | {field.description} |"
         for name, field in Settings.model_fields.items()
     ]
+
+
+def shown(default):
+    return "" if default is None else ":".join(map(str, default)) if isinstance(default, tuple) else default
 
 
 def test_a_flag_wins_over_its_variable(variables):

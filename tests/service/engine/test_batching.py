@@ -250,11 +250,17 @@ def test_a_requests_tally_has_its_jobs_and_their_time(pool):
         (None, 8),
     ],
 )
-def test_threads_are_the_containers_cpus(tmp_path, monkeypatch, limit, expected):
+@pytest.mark.parametrize("version", [1, 2])
+def test_threads_are_the_containers_cpus(tmp_path, monkeypatch, version, limit, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    if limit is not None:
+    if limit is not None and version == 2:
         (tmp_path / "cpu.max").write_text(limit)
-    assert usable_cpus(tmp_path / "cpu.max") == expected
+    if limit is not None and version == 1:
+        quota, period = limit.replace("max", "-1").split()
+        (tmp_path / "cpu").mkdir()
+        (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+        (tmp_path / "cpu" / "cpu.cfs_period_us").write_text(f"{period}\n")
+    assert usable_cpus(tmp_path) == expected
 
 
 def test_threads_are_the_machines_cpus_where_affinity_is_unknown(tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def spoil():
 
 
 def loaded(folder, keep=1):
-    repository = Repository(folder, CPU, keep)
+    repository = Repository([folder], CPU, keep)
     repository.load()
     return repository
 
@@ -256,6 +256,37 @@ def test_a_folder_that_is_gone_is_waited_for(versions, next_version, caplog):
     next_version(folder / "daily" / "9")
     follow(repository)
     assert numbers(repository) == [10]
+
+
+def test_ones_own_bundle_hides_a_shipped_one_of_its_name_once_it_is_sound(versions, bundle, spoil, tmp_path, caplog):
+    shipped, own = versions(9, 10), tmp_path / "own"
+    repository = Repository([own, shipped], CPU, 2)
+    repository.load()
+    assert numbers(repository) == [10, 9]
+    for name in ("daily", "hourly"):
+        shutil.copytree(bundle(name).path, own / name / "1")
+    spoil(own, 1)
+    follow(repository)
+    assert (numbers(repository), broken(repository)) == ([10, 9], [("daily", 1)])
+    shutil.copy(bundle("daily").path / "forecast.onnx", own / "daily" / "1")
+    follow(repository)
+    assert (numbers(repository), broken(repository)) == ([1], [])
+    assert numbers(repository, "hourly") == [1]
+    shutil.rmtree(own / "daily")
+    follow(repository)
+    assert numbers(repository) == [10, 9]
+    shutil.rmtree(own / "hourly")  # the last: a volume that is gone looks the same
+    follow(repository)
+    assert numbers(repository, "hourly") == [1]
+    assert caplog.messages[-1] == f"no bundle is left in {own}: those in memory are served on"
+
+
+def test_without_bundles_anywhere_all_places_are_told(tmp_path):
+    repository = Repository([tmp_path / "own", tmp_path / "shipped"], CPU)
+    repository.load()
+    assert repository.served.complaints() == [f"no bundle in {tmp_path}/own:{tmp_path}/shipped"]
+    with pytest.raises(UnknownModel, match="folder of versions in own or shipped, came 'daily'"):
+        repository.load_one("daily")
 
 
 def test_what_is_unloaded_stays_so_until_a_newer_version_comes(versions, next_version, spoil):

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -94,3 +97,13 @@ GOLDEN = np.array([[1.0, 2.0], [3.0, 4.0]])  # a spread of 1.118
 )
 def test_differ_says_what_is_wrong(came, wrong):
     assert differ({"y": came}, {"y": GOLDEN}) == wrong
+
+
+def test_onnxruntime_tells_nobody_what_it_runs(bundle, tmp_path):
+    """It would keep an id and what it is to send in the home folder."""
+    graph = next(iter(bundle("daily").path.glob("*.onnx")))
+    imports = "from pathlib import Path; from service.engine.session import CPU, Session"
+    code = f"{imports}; Session(Path({str(graph)!r}), CPU)"
+    unset = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    subprocess.run([sys.executable, "-c", code], env={**unset, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*")) == []

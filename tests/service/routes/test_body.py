@@ -1,6 +1,8 @@
 """Bodies that are too large, no JSON, or no text."""
 
+import gzip
 import json
+import zlib
 
 import pytest
 
@@ -114,3 +116,30 @@ def test_a_wrong_length_does_no_harm(limited, series, declared):
 
 def test_the_limit_is_in_mib():
     assert Settings(max_body_mib=1.5).max_body_bytes == 1_572_864
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_bodies_are_unpacked_wherever_one_comes(serving, bundles, body, series, coding, pack):
+    """Up to the limit that a plain one has."""
+    small = serving(bundles("hourly"), max_body_mib=0.1)
+    text = json.dumps(body).encode()
+    table = "\n".join(["date,load,temp,wind/gust~max", *(",".join(map(str, row)) for row in _rows(series("hourly")))])
+    for route, content, media in (("/forecast", text, "application/json"), ("/forecast", table.encode(), "text/csv")):
+        headers = {"content-type": media, "accept": "application/json"}
+        plain = small.post(route, content=content, headers=headers)
+        assert plain.status_code == 200, plain.text
+        answer = small.post(route, content=pack(content), headers={**headers, "content-encoding": coding})
+        assert answer.json()["forecasts"][0]["values"] == plain.json()["forecasts"][0]["values"]
+    for route in ("/forecast", "/backtest", "/generate", "/translate", "/v2/repository/index"):
+        for content, name, statuses in (
+            (pack(b" " * 200_000), coding, (413,)),
+            (text, coding, (400, 422)),
+            (pack(text)[:-1], coding, (400, 422)),
+            (text, "br", (415,)),
+        ):
+            answer = small.post(route, content=content, headers={"content-encoding": name})
+            assert answer.status_code in statuses, (route, name, answer.text)
+
+
+def _rows(series):
+    return zip(series["timestamps"], *series["values"].values(), strict=True)
