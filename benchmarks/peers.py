@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import statistics
@@ -24,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -64,21 +66,26 @@ def main() -> None:
     loaded = load_bundle(arguments.bundle.resolve(), CPU)
     bodies = request_bodies(loaded, arguments.data)
     requests = [request_bytes("/forecast", json.dumps(body).encode()) for body in bodies]
-    peers = [
-        each
-        for each in _peers(arguments.bundle.resolve(), arguments.environments.absolute(), cores)
-        if Path(each.command[0]).exists() and each.name in (arguments.servers or [each.name])
-    ]
     bare = []
-    for turn in range(arguments.turns):
-        bare.append(bare_rate(loaded, bodies, cores, arguments.seconds))
-        for peer in peers[turn % len(peers) :] + peers[: turn % len(peers)]:
-            _measure(peer, bodies[0], requests, arguments.seconds)
-            print(f"turn {turn + 1}: {peer.name}", file=sys.stderr)
+    with TemporaryDirectory() as folder:
+        alone = Path(folder, loaded.manifest.name, arguments.bundle.name)
+        shutil.copytree(arguments.bundle, alone)
+        peers = [
+            each
+            for each in _peers(alone, arguments.environments.absolute(), cores)
+            if Path(each.command[0]).exists() and each.name in (arguments.servers or [each.name])
+        ]
+        for turn in range(arguments.turns):
+            bare.append(bare_rate(loaded, bodies, cores, arguments.seconds))
+            for peer in peers[turn % len(peers) :] + peers[: turn % len(peers)]:
+                _measure(peer, bodies[0], requests, arguments.seconds)
+                print(f"turn {turn + 1}: {peer.name}", file=sys.stderr)
     _print(peers, bare, cores)
 
 
 def _peers(bundle: Path, environments: Path, cores: int) -> list[Peer]:
+    """The bundle is alone in its folder."""
+
     def python(name: str, module: str) -> list[str]:
         return [str(environments / name / "bin/python"), "-m", f"{_SERVERS}.{module}", str(PORT), str(cores)]
 
