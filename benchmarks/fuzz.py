@@ -88,10 +88,10 @@ class Fuzz:
             self._statuses[name, answer.status] += 1
             self.seconds.append(answer.seconds)
             if answer.seconds > SLOW_S:
-                self._slow.append((answer.seconds, shown(request)))
+                self._slow.append((answer.seconds, repr(request)))
             complaint = wrong(request, answer)
             if complaint is not None:
-                raise Wrong(f"{complaint}\n{shown(request)}")
+                raise Wrong(f"{complaint}\n{request}")
 
         try:
             send()
@@ -109,12 +109,6 @@ class Fuzz:
         print(f"p99.9 {p999:.2f} s, slowest {self.seconds[-1]:.2f} s")
         for seconds, request in sorted(self._slow, reverse=True)[:10]:
             print(f"{seconds:.2f} s: {request}")
-
-
-def shown(request: Hostile) -> str:
-    """On a line, cut short."""
-    told = f"{request.path[:200]} {request.headers} Content-Length {request.length}"
-    return f"{told}, {len(request.body)} bytes: {request.body[:500]!r}"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
 from service.routes.coding import decoded
+from service.routes.duplicates import duplicates
 from service.routes.long_json import read_json
 from service.schemas import read
 from service.tally import tally
@@ -44,7 +45,7 @@ async def parse(schema: type[T], body: bytes, examine: Callable[[T], Awaitable[l
         data = await read_json(body)
     except ValueError as error:
         raise FaultyRequest([Fault("", f"expected JSON: {error}")]) from None
-    return await checked(schema, data, examine)
+    return await checked(schema, data, examine, await duplicates(body, data))
 
 
 async def checked(

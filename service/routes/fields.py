@@ -9,6 +9,7 @@ from starlette.datastructures import QueryParams
 
 from contract.errors import Fault, FaultyRequest, UnknownMediaType
 from service.routes.body import read_body
+from service.routes.duplicates import duplicates
 from service.routes.long_json import read_json
 from service.routes.media import JSON, is_json
 from service.routes.query import Query, read_query
@@ -46,6 +47,7 @@ async def read_fields(request: Request, parameters: Query, limit: int) -> tuple[
         data = await read_json(body)
     except ValueError as error:
         raise FaultyRequest([Fault("", f"expected JSON: {error}")]) from None
+    faults += await duplicates(body, data)
     if isinstance(data, dict):
         faults += [
             Fault(f"/{name}", "expected once, came in the body and in the query") for name in fields if name in data

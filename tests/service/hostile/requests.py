@@ -151,7 +151,7 @@ _QUERIES = st.tuples(
             "80,95",
             "true",
             '{"layers":[0]}',
-            "[" * 10_000,
+            "[" * 3000,
             "timestamp",
             "interpolate",
         ]

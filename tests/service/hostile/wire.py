@@ -13,7 +13,7 @@ TIMEOUT_S = 60
 """A request that takes longer hangs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Hostile:
     """A request. `length` is what Content-Length says of the body if that is a lie, -1 for chunks in its place."""
 
@@ -21,6 +21,11 @@ class Hostile:
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
+
+    def __repr__(self) -> str:
+        """Cut short: some are megabytes."""
+        told = f"{self.path[:200]} {self.headers} Content-Length {self.length}"
+        return f"{told}, {len(self.body)} bytes: {self.body[:500]!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,10 @@ def wrong(request: Hostile, answer: Answer) -> str | None:
     hurried = b"timeout_ms" in request.body or "timeout_ms" in request.path
     if answer.status not in REFUSED and not (answer.status == LATE and hurried):
         return f"status {answer.status}: {answer.body[:300]!r}"
-    told = json.loads(answer.body)
+    try:
+        told = json.loads(answer.body)
+    except ValueError:
+        return f"{answer.status} without JSON: {answer.body[:300]!r}"
     if request.path.startswith(("/v2", "/translate")):
         return None if isinstance(told.get("error"), str) and told["error"] else f"no error: {answer.body[:300]!r}"
     if answer.media != "application/problem+json" or not told["detail"]:

@@ -65,11 +65,6 @@ def test_any_text_is_echoed_or_named(client, body, text):
     assert client.faults(body) == {pointer: "unknown column; expected load, temp, wind/gust~max"}
 
 
-def test_of_a_key_that_comes_twice_the_last_one_counts(client, body):
-    text = json.dumps(body).replace('"id": "one"', '"id": "zero", "id": "one"')
-    assert client.post("/forecast", content=text).json() == client.forecast(body)
-
-
 @pytest.fixture
 def limited(serving, bundles):
     return serving(bundles("daily"), max_body_mib=0.01)
