@@ -67,25 +67,27 @@ def test_it_translates_as_typing_stops_and_not_at_every_key(page, api):
     )
 
 
-@pytest.mark.parametrize(
-    ("kind", "layer", "head", "row", "column"),
-    [("cross", 0, 0, 1, 2), ("cross", 1, 5, 0, 3), ("encoder", 3, 2, 4, 1), ("decoder", 1, 7, 2, 1)],
-)
-def test_maps_read_as_the_api_has_them(page, api, kind, layer, head, row, column):
+def test_maps_read_as_the_api_has_them(page, api):
     typed(page, "The dog is here. Where is my book?")
     _, told = ask(api, "The dog is here. Where is my book?", attention=True).json()["attention"]
     page.select_option(f"{TRANSFORMER}-sentence", "1")
-    page.select_option(f"{TRANSFORMER}-kind", kind)
-    page.select_option(f"{TRANSFORMER}-layer", str(layer))
-    page.locator(f"{TRANSFORMER}-heads input").nth(head).check(force=True)
-    assert page.locator(f"{TRANSFORMER}-heads input").count() == len(told[kind][layer]) == 8
-    canvas = article(page, TRANSFORMER).locator("canvas.heat")
-    for key in ["ArrowDown"] * (row + 1) + ["ArrowRight"] * column:
-        canvas.press(key)
-    looked = (told["target"] if kind == "decoder" else told["source"])[column]
-    who = told["source"][row] if kind == "encoder" else f"Writing {told['target'][row + 1]}"
-    read = article(page, TRANSFORMER).locator(".reading").inner_text()
-    assert read == f"{who}: {percent(told[kind][layer][head][row][column])} on {looked}"
+    for kind, layer, head, row, column in (
+        ("cross", 0, 0, 1, 2),
+        ("cross", 1, 5, 0, 3),
+        ("encoder", 3, 2, 4, 1),
+        ("decoder", 1, 7, 2, 1),
+    ):
+        page.select_option(f"{TRANSFORMER}-kind", kind)
+        page.select_option(f"{TRANSFORMER}-layer", str(layer))
+        page.locator(f"{TRANSFORMER}-heads input").nth(head).check(force=True)
+        assert page.locator(f"{TRANSFORMER}-heads input").count() == len(told[kind][layer]) == 8
+        canvas = article(page, TRANSFORMER).locator("canvas.heat")
+        for key in ["ArrowDown"] * (row + 1) + ["ArrowRight"] * column:
+            canvas.press(key)
+        looked = (told["target"] if kind == "decoder" else told["source"])[column]
+        who = told["source"][row] if kind == "encoder" else f"Writing {told['target'][row + 1]}"
+        read = article(page, TRANSFORMER).locator(".reading").inner_text()
+        assert read == f"{who}: {percent(told[kind][layer][head][row][column])} on {looked}"
 
 
 def test_transformer_and_gru_are_shown_side_by_side(page, api):
