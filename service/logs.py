@@ -8,6 +8,7 @@ from service.tally import Tally, tally
 
 log = logging.getLogger("seqcast.requests")
 PROBES = ("/healthz", "/readyz", "/metrics")
+PLAYGROUND_FILE = "/playground/{file}"
 
 
 def configure_logs(form: Literal["text", "json"], level: str) -> None:
@@ -39,8 +40,8 @@ def log_request(over: Tally) -> None:
     level = logging.INFO
     if over.status >= 500:
         level = logging.WARNING
-    elif over.status < 400 and over.route in PROBES:
-        level = logging.DEBUG  # who asks every few seconds
+    elif over.status < 400 and over.route in (*PROBES, PLAYGROUND_FILE):
+        level = logging.DEBUG  # who asks every few seconds, and the twenty files of one page
     elif over.status == HTTPStatus.TOO_MANY_REQUESTS:
         level = logging.DEBUG  # thousands a second, of which the queue tells once a second
     if not log.isEnabledFor(level):

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from service.logs import PLAYGROUND_FILE
 from service.tally import tally
 
 _HEADERS = {
@@ -21,7 +22,7 @@ _HEADERS = {
 
 class _Files(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
-        tally().route = "/playground/{file}"
+        tally().route = PLAYGROUND_FILE
         response = await super().get_response(path, scope)
         response.headers.update(_HEADERS)
         return response

@@ -75,7 +75,7 @@ def test_text_is_a_line_that_a_person_can_read(client, lines):
 
 def test_probes_are_told_where_they_fail_or_all_is_told(client, serving, tmp_path, lines):
     lines("text", "info")
-    for path in ("/healthz", "/readyz", "/metrics"):
+    for path in ("/healthz", "/readyz", "/metrics", "/playground/main.js"):
         assert client.get(path).status_code == 200
     assert lines() == []
     assert serving(tmp_path).get("/readyz").status_code == 503
