@@ -17,6 +17,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PROJECT = f"seqcast-tests-{os.getpid()}"
 PROMETHEUS = "prom/prometheus:v2.42.0"
+CPUS = min(2, os.cpu_count())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,11 +85,12 @@ class Stack:
         self.data = folder / "data"
         self.data.mkdir()
         folder.chmod(0o755)  # pytest's own is for its owner alone; the containers run as another
-        self._environment = {**os.environ, **ports, "DATA": str(self.data)}
+        limits = {"API_CPUS": str(CPUS), "TRAIN_CPUS": str(CPUS)}
+        self._environment = {**os.environ, **ports, **limits, "DATA": str(self.data)}
         override = folder / "compose.yml"
         volumes = [f"{quick_rules(folder)}:/etc/prometheus:ro"]
         services = {
-            "api": {"environment": {"SEQCAST_MAX_QUEUE_REQUESTS": "4"}},
+            "api": {"environment": {"SEQCAST_MAX_QUEUE_REQUESTS": "4", "SEQCAST_SHUTDOWN_S": "100"}},
             "prometheus": {"volumes": volumes},
             "train": {"build": {"args": base_with_wheels()}},
         }
