@@ -5,6 +5,7 @@ import { ChartGroup, plotting } from "./chart.js";
 import { byId, debounced, make, offer } from "./dom.js";
 import { copy, save } from "./download.js";
 import { Faults } from "./faults.js";
+import { key } from "./key.js";
 import { compare, drawPanel, short } from "./panels.js";
 import { pictureOf } from "./picture.js";
 import { quoted } from "./shell.js";
@@ -93,11 +94,11 @@ async function offerBundles() {
 
 /** Another bundle: its own sample, unless the table is the user's. */
 async function choose() {
-  const model = (subject.model = at("model").value);
+  const model = at("model").value;
   const signal = wait();
   try {
     const { forecast, intervals } = await manifest(model);
-    if (subject.model !== model) return; // another was chosen meanwhile
+    if (at("model").value !== model) return; // another was chosen meanwhile
     at("horizon").value = forecast.pred_len;
     least = forecast.seq_len;
     const known = ["80", "95"].filter((level) => intervals?.half_widths[level]);
@@ -117,7 +118,7 @@ async function choose() {
 async function sample() {
   const signal = wait();
   try {
-    await takeSample(subject.model, signal);
+    await takeSample(at("model").value, signal);
     showTable();
     await ask();
   } catch (error) {
@@ -190,7 +191,7 @@ function jumpTo({ pointer }) {
 
 /** The request's parameters, as the form has them. */
 function wanted() {
-  const query = { model: subject.model, fill: at("fill").value };
+  const query = { model: at("model").value, fill: at("fill").value };
   if (at("horizon").value) query.horizon = at("horizon").value;
   if (at("levels").value) query.levels = at("levels").value;
   return query;
@@ -307,7 +308,7 @@ function curl() {
   const sampled = subject.sampleOf !== null;
   const given = sampled ? `models/${encodeURIComponent(subject.sampleOf)}/sample` : null;
   const file = quoted(table.name.startsWith("-") ? `./${table.name}` : table.name);
-  const authorization = sessionStorage.length && sessionStorage.getItem("seqcast-key") ? ' -H "Authorization: Bearer $SEQCAST_KEY"' : "";
+  const authorization = key() === null ? "" : ' -H "Authorization: Bearer $SEQCAST_KEY"';
   const parts = [];
   if (sampled) parts.push(`curl -s${authorization} ${quoted(address(given).href)} -H 'accept: text/csv'`);
   if (!whole) parts.push(`head -n ${table.linesUpTo(origin)}${sampled ? "" : ` ${file}`}`);

@@ -7,8 +7,6 @@ export const subject = {
   table: null,
   /** The bundle whose sample it is, if it is one. */
   sampleOf: null,
-  /** The bundle chosen for it. */
-  model: "",
   /** After which row it is forecast. */
   origin: 0,
   fill: "interpolate",
