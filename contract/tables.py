@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from contract.errors import Fault, FaultyInput
@@ -28,7 +29,10 @@ SMALLEST_EPOCH = 1e8
 FIRST = 10
 """Rows from which the column of timestamps is told."""
 
+_ENCODING = "utf-8-sig"
 _SEPARATORS = (",", ";", "\t")
+_HEADER = 2**20
+"""Bytes that have the names of a table's columns."""
 _QUOTED = re.compile(rb'"[^"]*"')
 _COMMA_NUMBER = re.compile(rb'[;\t\r\n"] *[+-]?[0-9]+,[0-9]+ *(?:[;\t\r\n"]|$)')
 _NONE = 4
@@ -51,8 +55,8 @@ class CsvForm:
         """
         if (place := content.find(b"\0")) >= 0:
             raise FaultyInput([Fault("", f"expected CSV in UTF-8, came a NUL as byte {place}, as UTF-16 has")])
-        header = _QUOTED.sub(b"", content.lstrip(b"\xef\xbb\xbf\r\n \t").partition(b"\n")[0].partition(b"\r")[0])
-        separator = max(_SEPARATORS, key=lambda each: header.count(each.encode()))
+        header = _QUOTED.sub(b"", content[:_HEADER].lstrip(b"\xef\xbb\xbf\r\n \t")).splitlines()[:1]
+        separator = max(_SEPARATORS, key=lambda each: b"".join(header).count(each.encode()))
         _check_quotes(content, separator)
         comma = separator != "," and _COMMA_NUMBER.search(content) is not None
         return cls(separator, "," if comma else ".")
@@ -60,8 +64,27 @@ class CsvForm:
     @property
     def options(self) -> dict[str, Any]:
         """Of pandas' `read_csv`; with `na_values` for the columns that may have numbers."""
-        how = {"encoding": "utf-8-sig", "skipinitialspace": True, "keep_default_na": False, "low_memory": False}
+        how = {"encoding": _ENCODING, "skipinitialspace": True, "keep_default_na": False, "low_memory": False}
         return {**how, "sep": self.separator, "decimal": self.decimal}
+
+    def first(self, content: bytes) -> list[list[str]]:
+        """The names, and the cells of the first rows below.
+
+        Raises ValueError, also if there are no names, and FaultyInput if a row is longer: pandas takes what the first
+        rows have more than names for an index, and the other cells for their neighbours.
+        """
+        rows = csv.reader(_text(content), delimiter=self.separator, skipinitialspace=True)
+        try:
+            first = list(islice((row for row in rows if len(row) > 1 or "".join(row).strip()), 1 + FIRST))
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
+        if not first:
+            raise ValueError("there is nothing in it")
+        expected = f"expected {len(first[0])} cells as in the header"
+        longer = [(row, len(cells)) for row, cells in enumerate(first[1:]) if len(cells) > len(first[0])]
+        if longer:
+            raise FaultyInput([Fault(f"/rows/{row}", f"{expected}, came {count}") for row, count in longer])
+        return first
 
     def readable(self, column: Any) -> Any:
         """A column in which pandas saw texts too, as its `to_numeric` may read it: the decimal sign is a point."""
@@ -104,13 +127,16 @@ def _number(cell: str) -> float | None:
         return None
 
 
+def _text(content: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content), _ENCODING, newline="")
+
+
 def _check_quotes(content: bytes, separator: str) -> None:
     """Raises FaultyInput, as csv does where pandas reads "6"7 as 67. Few tables have a quote that touches a cell."""
     outer = re.escape(separator.encode()) + rb"\r\n"
     if not re.search(rb'"(?<=[^%b]")[^%b]' % (outer, outer), content):
         return
-    text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
-    rows = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
+    rows = csv.reader(_text(content), delimiter=separator, skipinitialspace=True, strict=True)
     row = -1  # the header's
     try:
         for cells in rows:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def read_table(path: Path, config: DataConfig) -> Table:
         raise FaultyTable([Fault("", f"cannot read {path}: {error.strerror}")]) from error
     try:
         form = CsvForm.of(content)
-        frame = pd.read_csv(io.BytesIO(content), na_values=list(MISSING), **form.options)
+        names = form.first(content)[0]
+        _check_names(names)
+        frame = pd.read_csv(io.BytesIO(content), header=0, names=names, na_values=list(MISSING), **form.options)
     except FaultyInput as error:
         raise FaultyTable(error.faults) from None
     except ValueError as error:
@@ -56,8 +59,9 @@ def read_table(path: Path, config: DataConfig) -> Table:
     time_column = config.time_column or _find_time_column(frame)
     if time_column not in frame:
         raise FaultyTable([_no_such_column(time_column, frame)])
-    others = [name for name in frame.columns if name != time_column]
-    columns = config.columns or tuple(name for name in others if _holds_numbers(frame[name], form))
+    others = [name for name in names if name != time_column]
+    # one without a name counts rows, as pandas writes it
+    columns = config.columns or tuple(name for name in others if name and _holds_numbers(frame[name], form))
     values, faults = _values(frame, columns, form, config.fill != "error")
     if not columns:
         faults.append(Fault("", "expected at least one number column"))
@@ -69,8 +73,8 @@ def read_table(path: Path, config: DataConfig) -> Table:
     if faults or stamps is None or frequency is None:
         raise FaultyTable([*faults, *more])
     if not config.columns and len(columns) < len(others):
-        left = ", ".join(name for name in others if name not in columns)
-        notes = (f"left out, for most of their cells are no numbers: {left}", *notes)
+        left = ", ".join(name or "one without a name" for name in others if name not in columns)
+        notes = (f"left out, for most of their cells are no numbers or they have no name: {left}", *notes)
     sha256 = hashlib.sha256(content).hexdigest()
     if config.fill == "error" or (not len(frequency.breaks(stamps.times)) and np.isfinite(values).all()):
         return Table(stamps.times, columns, values, frequency, sha256, notes=notes)
@@ -80,6 +84,17 @@ def read_table(path: Path, config: DataConfig) -> Table:
     except FaultyInput as error:
         raise FaultyTable(error.faults) from None
     return Table(mended.times, columns, mended.values, frequency, sha256, mended, notes)
+
+
+def _check_names(names: list[str]) -> None:
+    """Raises FaultyTable."""
+    faults = [
+        Fault(f"/{escape(name)}", f"expected each column once, came {count} of this name")
+        for name, count in Counter(names).items()
+        if count > 1
+    ]
+    if faults:
+        raise FaultyTable(faults)
 
 
 def longest_filled(frequency: Frequency) -> int:

@@ -4,14 +4,14 @@ import csv
 import io
 import re
 from dataclasses import replace
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import BodyTooLarge, Fault, FaultyInput, FaultyRequest
-from contract.tables import COMMAS, FIRST, MISSING, TIME_NAMES, CsvForm, find_times
+from contract.tables import COMMAS, MISSING, TIME_NAMES, CsvForm, find_times
 from service.tables import MOST_COLUMNS, Table, TableOptions, bound_columns, check_names, divide, kept_columns
 from service.turns import Turns
 
@@ -58,7 +58,7 @@ def _read(content: bytes, form: CsvForm, options: TableOptions) -> tuple[TableOp
     """
     import pandas as pd
 
-    names, *rows = _first(content, form)
+    names, *rows = form.first(content)
     check_names(names, {"id_column": options.id_name, "time_column": options.time_name})
     if options.time_name is None:
         columns = [*zip_longest(*rows, fillvalue="")] or [()] * len(names)
@@ -73,19 +73,6 @@ def _read(content: bytes, form: CsvForm, options: TableOptions) -> tuple[TableOp
         missing = {name: [""] if name == options.id_name else missing for name in names}
     how = {"header": 0, "names": names, "dtype": texts, "nrows": most + 1, "na_values": missing}
     return options, pd.read_csv(io.BytesIO(content), **how, **form.options)
-
-
-def _first(content: bytes, form: CsvForm) -> list[list[str]]:
-    """The names, and the cells of the first rows below. Raises ValueError, also if there are no names."""
-    text = io.TextIOWrapper(io.BytesIO(content), form.options["encoding"], newline="")
-    rows = csv.reader(text, delimiter=form.separator, skipinitialspace=True)
-    try:
-        first = list(islice((row for row in rows if len(row) > 1 or "".join(row).strip()), 1 + FIRST))
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    if not first:
-        raise ValueError("there is nothing in it")
-    return first
 
 
 def _check_widths(content: bytes, separator: str) -> None:

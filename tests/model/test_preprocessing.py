@@ -164,7 +164,7 @@ def test_lists_every_fault(write):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", [("", "expected a CSV with a header: No columns to parse from file")]),
+        (b"", [("", "expected a CSV with a header: there is nothing in it")]),
         (b"\xff\xfe\x00", None),
         (b"a,b\n1,2\n", [("", "expected a timestamp column, came a, b")]),
         (b"OT,load\n", [("", "expected a timestamp column, came OT, load")]),
@@ -227,10 +227,33 @@ def test_a_cell_that_would_be_read_as_another_is_a_fault(tmp_path):
     assert faults(tmp_path / "t.csv") == [("/rows/0", "expected CSV: ',' expected after '\"'")]
 
 
+def test_a_column_without_a_name_counts_rows(write):
+    """As pandas writes its index; in the service's tables it is no model's column either."""
+    path = write()
+    path.write_text(
+        "".join(f"{row - 1 if row else ''},{line}\n" for row, line in enumerate(path.read_text().splitlines()))
+    )
+    table = read_table(path, DataConfig())
+    assert table.columns == ("OT", "p/q")
+    assert table.notes[0].endswith(": one without a name")
+
+
+def test_a_cell_more_than_names_moves_nothing(tmp_path):
+    """pandas would take the timestamps for an index, and the first numbers for timestamps."""
+    (tmp_path / "t.csv").write_text("date,OT\n2018-01-01,1,\n2018-01-02,2\n")
+    assert faults(tmp_path / "t.csv") == [("/rows/0", "expected 2 cells as in the header, came 3")]
+
+
+def test_a_name_that_comes_twice_is_a_fault(tmp_path):
+    (tmp_path / "t.csv").write_text("date,a,b,a\n2018-01-01,1,2,3\n")
+    assert faults(tmp_path / "t.csv") == [("/a", "expected each column once, came 2 of this name")]
+
+
 def test_what_was_left_out_is_told(write):
     """A column of numbers with a text in it is a fault, however sparse it is."""
     path = write(station=["A"] * 30, note=[None] * 29 + ["x"])
-    assert read_table(path, DataConfig()).notes == ("left out, for most of their cells are no numbers: station, note",)
+    left = "left out, for most of their cells are no numbers or they have no name: "
+    assert read_table(path, DataConfig()).notes == (f"{left}station, note",)
     assert read_table(path, DataConfig(columns=("OT",))).notes == ()
     sparse = write(meter=[1, 2, "x", *[None] * 27])
     assert [pointer for pointer, _ in faults(sparse, DataConfig(fill="interpolate"))] == ["/meter/2"]
