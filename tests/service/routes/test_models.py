@@ -46,7 +46,7 @@ def test_a_model_may_be_named_with_its_version(client, path):
 
 
 @pytest.mark.parametrize("path", ["/models/{}", "/models/{}/sample"])
-@pytest.mark.parametrize("name", ["nope", "hourly:2", "..", "%00", "%ff", "a%2Fb", "x" * 2000])
+@pytest.mark.parametrize("name", ["nope", "hourly:2", "%2E%2E", "%00", "%ff", "a%2Fb", "x" * 2000])
 def test_an_unknown_model_is_404(client, path, name):
     answer = client.get(path.format(name))
     assert answer.status_code == 404
