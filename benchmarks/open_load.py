@@ -33,6 +33,8 @@ class OpenLoad:
     statuses: list[int] = field(default_factory=list)
     wrong: Counter[str] = field(default_factory=Counter)
     """What no answer may be, and how often it was."""
+    lags: list[float] = field(default_factory=list)
+    """Seconds from when each was due until it was sent: those of the generator, not of the service."""
     cpu_seconds: float = 0.0
     """Of the generator."""
 
@@ -75,6 +77,7 @@ class _Generator:
                 while not self.idle:
                     await asyncio.sleep(0.001)
             self.open += 1
+            self._load.lags.append(time.perf_counter() - self._began - due)
             self.idle.pop().ask(self._requests[index % len(self._requests)], due)
         end = loop.time() + 30
         while self.open and loop.time() < end:

@@ -18,7 +18,8 @@ TASKS = {"/forecast": "forecast", "/backtest": "forecast", "/translate": "transl
 _INFER = re.compile(r"/v2/models/([^/]+)(/versions/[^/]+)?/infer")
 _KEY = b'"model"'
 _NAMED = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*"([^"\\]{1,200})"')
-_SHORT = 2**16
+SHORT = 2**16
+"""Bytes of a body that comes in one piece, mostly."""
 _LEFT = 499
 """nginx's status for a client that closed its connection; nobody reads it but logs and metrics."""
 
@@ -112,7 +113,7 @@ class _Visit:
     def _short(self) -> bool:
         """Whether its body comes at once, so that it can be turned away before any route knows of it."""
         length = dict(self._scope["headers"]).get(b"content-length", b"")
-        return length.isdigit() and int(length) <= min(_SHORT, self._state.settings.max_body_bytes)
+        return length.isdigit() and int(length) <= min(SHORT, self._state.settings.max_body_bytes)
 
     async def _received(self) -> Message:
         first, self._first = self._first, None

@@ -1,12 +1,15 @@
 """Prometheus metrics, in seconds and bytes. Label values come from the service alone: a client cannot grow them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from contract.errors import QueueFull
 from contract.manifest import Manifest
 from service.engine.admission import Lines
 from service.engine.repository import Failure
@@ -47,7 +50,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "seqcast_request_seconds",
-            "From a request's head to its answer's end",
+            "From a request's head to its answer's end, but for those turned away with 429",
             ["route"],
             buckets=_BUCKETS,
             registry=registry,
@@ -98,6 +101,7 @@ class Metrics:
         self._ready = Gauge(
             "seqcast_ready", "1 if every bundle that was there at the start is served", registry=registry
         )
+        self._turned_away: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
         self._build = Gauge("seqcast_build_info", "1 for this seqcast", ["version", "device"], registry=registry)
 
     def show_engine(self, device: str, lines: Lines) -> None:
@@ -115,11 +119,28 @@ class Metrics:
         for failure in failures:
             self._unsound.labels(failure.name, failure.version).set(1)
 
+    def turned_away(self, route: str, model: str, received: int, sent: int) -> None:
+        """A request, before it was one. Thousands a second may be: they are counted by `settle`."""
+        counts = self._turned_away[route, model]
+        counts[0] += 1
+        counts[1] += received
+        counts[2] += sent
+
+    def settle(self) -> None:
+        """Count those, before anybody looks."""
+        for (route, model), (requests, received, sent) in self._turned_away.items():
+            self._requests.labels(route, model, HTTPStatus.TOO_MANY_REQUESTS.value).inc(requests)
+            self._rejections.labels(QueueFull.__name__).inc(requests)
+            self._received.labels(route).inc(received)
+            self._sent.labels(route).inc(sent)
+        self._turned_away.clear()
+
     def count(self, tally: Tally) -> None:
         """A request that is over."""
         route, model = tally.route, tally.model
         self._requests.labels(route, model, tally.status).inc()
-        self._seconds.labels(route).observe(tally.ended - tally.started)
+        if tally.status != HTTPStatus.TOO_MANY_REQUESTS:
+            self._seconds.labels(route).observe(tally.ended - tally.started)
         self._received.labels(route).inc(tally.received)
         self._sent.labels(route).inc(tally.sent)
         if tally.rejection:

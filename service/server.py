@@ -1,5 +1,6 @@
 """The process: uvicorn around the application, logs, and the welcome once it is ready."""
 
+import asyncio
 import signal
 import socket
 
@@ -11,22 +12,25 @@ from service.app import create_app
 from service.logs import configure_logs
 from service.settings import Settings
 from service.state import State
+from service.turnstile import Turnstile
 
 
 def serve(settings: Settings) -> None:
     """Until a signal ends it. Raises NotReady if it cannot start."""
     configure_logs(settings.log_format, settings.log_level)
     app = create_app(settings)
+    turnstile = Turnstile.before(app)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=turnstile,
         log_config=None,
         access_log=False,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_s,
     )
-    server = _Server(config, app)
+    server = _Server(config, app, turnstile)
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn finishes what it has taken, then raises the signal again; having obeyed it, we exit with 0
         signal.signal(number, lambda *_: None)
@@ -37,19 +41,35 @@ def serve(settings: Settings) -> None:
         raise NotReady(message) from None
 
 
+_ACCEPTED = 16
+"""Connections taken in one turn of the loop."""
+
+
 class _Server(uvicorn.Server):
     """Says where it is and what to try, once it is ready."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, turnstile: type[Turnstile]) -> None:
         super().__init__(config)
-        self._app = app
+        self._app, self._turnstile = app, turnstile
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            await self._accept_sooner()
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             print(_welcome(self._app.state.seqcast, f"http://{authority}"), flush=True)
+
+    async def _accept_sooner(self) -> None:
+        """libuv takes one connection from a socket in a turn: under load, when turns are long, new ones would wait."""
+        loop = asyncio.get_running_loop()
+        for listener in [each for server in self.servers for each in server.sockets]:
+            for _ in range(_ACCEPTED - 1):
+                another = await loop.create_server(self._connection, sock=listener.dup(), backlog=self.config.backlog)
+                self.servers.append(another)
+
+    def _connection(self) -> Turnstile:
+        return self._turnstile(self.config, self.server_state, self.lifespan.state)
 
 
 def _welcome(state: State, url: str) -> str:

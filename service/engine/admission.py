@@ -21,6 +21,8 @@ T = TypeVar("T")
 _MEASURED_S = 10.0
 """Seconds at work after which what was measured before counts half."""
 _LONGEST_S = 3600
+_SAME_S = 0.1
+"""Seconds in which all who are turned away hear the same: they may be hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,14 @@ class Limits:
     """Bytes of bodies; shared as requests are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one more request cannot be taken now, and in how many seconds it might be."""
+
+    message: str
+    retry_after_s: int
+
+
 class Lines:
     """Requests that were taken and are not answered yet, in a line for each model and one for those without."""
 
@@ -48,7 +58,7 @@ class Lines:
         self._taken = 0
         self._holding: dict[Passage, int] = {}
         self._size = 0
-        self._refused, self._told = 0, -math.inf
+        self._refused, self._told, self._turned_away = 0, -math.inf, -math.inf
 
     def passage(self) -> "Passage":
         """Of one request."""
@@ -66,12 +76,17 @@ class Lines:
         """Bytes of their bodies."""
         return self._size
 
-    def full(self, model: str) -> QueueFull | None:
-        """Why one more could not enter the line of `model` now, if so."""
+    @property
+    def turning_away(self) -> bool:
+        """Whether somebody was just now."""
+        return self._clock() < self._turned_away + _SAME_S
+
+    def full(self, model: str, coming: int = 0) -> Refusal | None:
+        """Why one more could not enter the line of `model` now, behind those that are `coming`, if so."""
         line = self._line(model)
         active = sum(bool(each.passages) for each in self._lines.values() if each is not line) + 1
-        most, ahead = self.limits.requests, len(line.passages)
-        if self._taken >= most and ahead * active >= most:
+        most, ahead = self.limits.requests, len(line.passages) + coming
+        if self._taken + coming >= most and ahead * active >= most:
             return self._refusal(model, f"{ahead} requests are ahead")
         return self._behind(model, line.rows())
 
@@ -85,7 +100,7 @@ class Lines:
             refusal = self.full(model)
         if refusal is not None:
             self.leave(passage)
-            raise refusal
+            raise QueueFull(refusal.message, refusal.retry_after_s)
         if passage not in line.passages:
             line.note(self._clock())
             line.passages.add(passage)
@@ -96,7 +111,8 @@ class Lines:
         """Count `size` bytes more of its body. Raises QueueFull."""
         held, others = self._holding.get(passage, 0) + size, len(self._holding) - (passage in self._holding)
         if others and self._size + size > self.limits.size and held * (others + 1) > self.limits.size:
-            raise self._refusal(passage.line, f"bodies of {self._size} bytes are in hand")
+            refusal = self._refusal(passage.line, f"bodies of {self._size} bytes are in hand")
+            raise QueueFull(refusal.message, refusal.retry_after_s)
         self._holding[passage] = held
         self._size += size
 
@@ -113,19 +129,24 @@ class Lines:
         self._size -= self._holding.pop(passage, 0)
 
     def _line(self, model: str) -> "_Line":
-        return self._lines.setdefault(model, _Line())
+        if model not in self._lines:
+            self._lines[model] = _Line()
+        return self._lines[model]
 
-    def _behind(self, model: str, rows: int) -> QueueFull | None:
+    def _behind(self, model: str, rows: int) -> Refusal | None:
         return self._refusal(model, f"{rows} rows are ahead") if rows >= self.limits.rows else None
 
-    def _refusal(self, model: str, why: str) -> QueueFull:
-        now, why = self._clock(), f"{model}: {why}" if model else why
+    def _refusal(self, model: str, why: str) -> Refusal:
+        now, line, why = self._clock(), self._line(model), f"{model}: {why}" if model else why
         self._refused += 1
+        self._turned_away = now
         if now >= self._told + 1:
             log.warning("requests turned away since this was told last: %d; %s", self._refused, why)
             self._told, self._refused = now, 0
-        seconds = min(_LONGEST_S, max(1, math.ceil(self._line(model).wait_s(now))))
-        return QueueFull(f"{why}; expected again in {seconds} s", seconds)
+        if line.refusal is None or now >= line.refused + _SAME_S:
+            seconds = min(_LONGEST_S, max(1, math.ceil(line.wait_s(now))))
+            line.refusal, line.refused = Refusal(f"{why}; expected again in {seconds} s", seconds), now
+        return line.refusal
 
 
 class _Line:
@@ -133,6 +154,8 @@ class _Line:
 
     def __init__(self) -> None:
         self.passages: set[Passage] = set()
+        self.refusal: Refusal | None = None
+        self.refused = 0.0
         self._since = 0.0
         self._seconds = self._done = 0.0
 

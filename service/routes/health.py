@@ -36,4 +36,6 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus metrics, as OpenMetrics to those who accept it."""
     encoder, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encoder(state_of(request).metrics.registry), media_type=content_type)
+    metrics = state_of(request).metrics
+    metrics.settle()
+    return Response(encoder(metrics.registry), media_type=content_type)

@@ -18,8 +18,10 @@ from contract.bundle import MANIFEST, read_bundle
 from service.app import create_app
 from service.settings import Settings
 from service.translator import Translators
+from tests.service.sockets import listening
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
+GENERATORS, TRANSLATORS = BUNDLES.parent / "generators", BUNDLES.parent / "translators"
 START = np.datetime64("2018-06-22T20:00", "ms")
 
 # no deadline: others share the machine; derandomized: a red run is the commit's doing, not the dice's
@@ -193,3 +195,31 @@ def translating(serving, tmp_path):
         return client
 
     return served
+
+
+@pytest.fixture
+def listen(bundles):
+    """listen(*names, **settings) -> a Listening with these bundles, of any kind, and one thread unless told."""
+
+    def serving(*names, **settings):
+        names = dict.fromkeys(names)
+        for path in (*GENERATORS.iterdir(), *TRANSLATORS.iterdir()):
+            target = bundles() / path.name
+            if path.name in names and not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                target.symlink_to(path)
+        folder = bundles(*(name for name in names if (BUNDLES / name).exists()))
+        return stack.enter_context(listening(folder, **{"threads": 1, **settings}))
+
+    with ExitStack() as stack:
+        yield serving
+
+
+@pytest.fixture
+def forecasts(series):
+    """forecasts(count, model="hourly", **fields) -> a request of so many series."""
+
+    def made(count, model="hourly", **fields):
+        return {"model": model, "series": [series(model)] * count, **fields}
+
+    return made

@@ -13,6 +13,7 @@ import uvicorn
 from service.app import create_app
 from service.engine.session import Session
 from service.settings import Settings
+from service.turnstile import Turnstile
 
 
 class Listening:
@@ -50,8 +51,16 @@ class Listening:
 
 @contextmanager
 def listening(folder, **settings):
-    app = create_app(Settings(bundles=folder, **settings))
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+    settings = Settings(bundles=folder, **settings)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        port=0,
+        http=Turnstile.before(app),
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=settings.keep_alive_s,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

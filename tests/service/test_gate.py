@@ -10,34 +10,11 @@ import pytest
 
 from service.engine.batching import CHUNK
 from service.gate import door_of
-from tests.service.conftest import BUNDLES
+from tests.service.conftest import BUNDLES, GENERATORS, TRANSLATORS
 from tests.service.inferring import array, binary, tensors
-from tests.service.sockets import Hold, listening
-
-GENERATORS, TRANSLATORS = BUNDLES.parent / "generators", BUNDLES.parent / "translators"
+from tests.service.sockets import Hold
 
 TEXTS = [" ".join(words) for words in product(["one", "two", "four", "dog", "house", "tree"], repeat=3)]
-
-
-@pytest.fixture
-def service(bundles):
-    """service(*names, **settings) -> a Listening, with one thread unless told."""
-    stack = []
-
-    def serving(*names, **settings):
-        names = dict.fromkeys(names)
-        for path in (*GENERATORS.iterdir(), *TRANSLATORS.iterdir()):
-            target = bundles() / path.name
-            if path.name in names and not target.exists():
-                target.parent.mkdir(exist_ok=True)
-                target.symlink_to(path)
-        folder = bundles(*(name for name in names if (BUNDLES / name).exists()))
-        stack.append(listening(folder, **{"threads": 1, **settings}))
-        return stack[-1].__enter__()
-
-    yield serving
-    for each in reversed(stack):
-        each.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -55,24 +32,14 @@ def hold(monkeypatch):
 
 
 @pytest.fixture
-def forecasts(series):
-    """forecasts(count, model="hourly", **fields) -> a request of so many series."""
-
-    def made(count, model="hourly", **fields):
-        return {"model": model, "series": [series(model)] * count, **fields}
-
-    return made
-
-
-@pytest.fixture
 def threads():
     with ThreadPoolExecutor(60) as threads:
         yield threads
 
 
-def test_who_leaves_freezes_nobody_and_the_gauge_falls(service, hold, forecasts, threads):
+def test_who_leaves_freezes_nobody_and_the_gauge_falls(listen, hold, forecasts, threads):
     """Ray 50046: the others of a cancelled caller's batch wait for ever. Ray 37943: the queue's gauge never falls."""
-    serving, held = service("hourly"), hold()
+    serving, held = listen("hourly"), hold()
     first = threads.submit(serving.http.post, "/forecast", json=forecasts(2))
     serving.until(lambda: held.rows)
     leaving = [serving.leaving("/forecast", forecasts(40)) for _ in range(5)]
@@ -110,7 +77,7 @@ def test_who_leaves_freezes_nobody_and_the_gauge_falls(service, hold, forecasts,
         ("/v2/models/hourly/infer", ["hourly"], None),
     ],
 )
-def test_of_what_is_left_no_more_is_computed(service, hold, forecasts, series, bundle, path, names, body):
+def test_of_what_is_left_no_more_is_computed(listen, hold, forecasts, series, bundle, path, names, body):
     if path == "/backtest":
         content = {"model": "hourly", "series": [series("hourly", 500)]}
     elif path.startswith("/v2"):
@@ -118,7 +85,7 @@ def test_of_what_is_left_no_more_is_computed(service, hold, forecasts, series, b
         content = tensors(**{name: np.repeat(golden[name][:1], 30, 0) for name in ("history", "calendar")})
     else:
         content = body(forecasts)
-    serving, held = service(*names), hold()
+    serving, held = listen(*names), hold()
     connection = serving.leaving(path, content)
     serving.until(lambda: held.rows)
     assert sum(serving.lines.rows().values()) > 20
@@ -131,9 +98,9 @@ def test_of_what_is_left_no_more_is_computed(service, hold, forecasts, series, b
     assert len(held.rows) < 30
 
 
-def test_rows_are_counted_not_requests(service, hold, forecasts, threads):
+def test_rows_are_counted_not_requests(listen, hold, forecasts, threads):
     """BentoML 3859."""
-    serving, held = service("hourly", max_queue_rows=100), hold()
+    serving, held = listen("hourly", max_queue_rows=100), hold()
     taken = [threads.submit(serving.http.post, "/forecast", json=forecasts(60)) for _ in range(2)]
     serving.until(lambda: serving.lines.rows()["hourly"] == 2 * 60 - CHUNK)
     refused = serving.http.post("/forecast", json=forecasts(1))
@@ -144,9 +111,9 @@ def test_rows_are_counted_not_requests(service, hold, forecasts, threads):
     assert serving.http.post("/forecast", json=forecasts(500)).status_code == 200
 
 
-def test_results_are_split_back_rightly(service, bundle, threads):
+def test_results_are_split_back_rightly(listen, bundle, threads):
     """MLServer 1306. Requests of any number of rows at once, in any form, each get what they get alone."""
-    serving = service("hourly", threads=2, max_queue_requests=100)
+    serving = listen("hourly", threads=2, max_queue_requests=100)
     golden, random = bundle("hourly").golden(), np.random.default_rng(1)
 
     def ask(request):
@@ -174,8 +141,8 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("path", "model", "media"), FORMS)
-def test_who_is_too_many_is_told_when_to_come_again(service, path, model, media):
-    serving = service("hourly", "daily", model, max_queue_requests=1)
+def test_who_is_too_many_is_told_when_to_come_again(listen, path, model, media):
+    serving = listen("hourly", "daily", model, max_queue_requests=1)
     ahead = serving.lines.passage()
     ahead.enter(model, 5)
     content = json.dumps({"model": model}).encode()
@@ -197,8 +164,8 @@ def test_who_is_too_many_is_told_when_to_come_again(service, path, model, media)
     assert f'seqcast_received_bytes_total{{route="{route}"}} {2.0 * len(content)}' in metrics
 
 
-def test_when_to_come_again_follows_from_the_rows_ahead(service, forecasts, monkeypatch):
-    serving = service("hourly", max_queue_rows=1000)
+def test_when_to_come_again_follows_from_the_rows_ahead(listen, forecasts, monkeypatch):
+    serving = listen("hourly", max_queue_rows=1000)
     now = 100.0
     monkeypatch.setattr(serving.lines, "_clock", lambda: now)
     ahead = serving.lines.passage()
@@ -209,16 +176,16 @@ def test_when_to_come_again_follows_from_the_rows_ahead(service, forecasts, monk
 
 
 @pytest.mark.parametrize("length", [100, 10**7])
-def test_who_is_turned_away_is_so_before_the_body_is_there(service, length):
-    serving = service("hourly", max_queue_requests=1)
+def test_who_is_turned_away_is_so_before_the_body_is_there(listen, length):
+    serving = listen("hourly", max_queue_requests=1)
     serving.lines.passage().enter("hourly", 5)
     with socket.create_connection(("127.0.0.1", serving.port), timeout=30) as connection:
         connection.sendall(b"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n{" % length)
         assert connection.recv(1000).startswith(b"HTTP/1.1 429 ")
 
 
-def test_another_model_than_the_crowded_one_answers(service, hold, forecasts, threads):
-    serving = service("hourly", "daily", max_queue_requests=4)
+def test_another_model_than_the_crowded_one_answers(listen, hold, forecasts, threads):
+    serving = listen("hourly", "daily", max_queue_requests=4)
     for _ in range(4):
         serving.lines.passage().enter("hourly", 1)
     assert serving.http.post("/forecast", json=forecasts(1)).status_code == 429
@@ -228,8 +195,8 @@ def test_another_model_than_the_crowded_one_answers(service, hold, forecasts, th
     assert serving.http.post("/forecast", json={"series": forecasts(1, "daily")["series"]}).status_code == 200
 
 
-def test_a_body_that_is_long_in_coming_keeps_no_place(service, forecasts):
-    serving = service("hourly", max_queue_requests=1)
+def test_a_body_that_is_long_in_coming_keeps_no_place(listen, forecasts):
+    serving = listen("hourly", max_queue_requests=1)
     content = json.dumps(forecasts(50)).encode()
     half = f"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n\r\n".encode() + content[:100_000]
     with socket.create_connection(("127.0.0.1", serving.port)) as slow:
@@ -239,8 +206,8 @@ def test_a_body_that_is_long_in_coming_keeps_no_place(service, forecasts):
     serving.until(lambda: serving.lines.size() == 0)
 
 
-def test_bodies_are_bounded_together(service, forecasts):
-    serving = service("hourly", max_queue_mib=0.2)
+def test_bodies_are_bounded_together(listen, forecasts):
+    serving = listen("hourly", max_queue_mib=0.2)
     ahead = serving.lines.passage()
     ahead.hold(200_000)
     assert serving.http.post("/forecast", json=forecasts(1)).status_code == 200
@@ -252,10 +219,10 @@ def test_bodies_are_bounded_together(service, forecasts):
 
 
 @pytest.mark.parametrize("way", ["body", "query", "setting", "form", "protocol"])
-def test_who_is_late_hears_so_and_is_not_computed(service, hold, forecasts, bundle, threads, way):
+def test_who_is_late_hears_so_and_is_not_computed(listen, hold, forecasts, bundle, threads, way):
     names = ["hourly", "words"] if way == "form" else ["hourly"]
     settings = {"timeout_s": 0.2} if way == "setting" else {}
-    serving = service(*names, **settings)
+    serving = listen(*names, **settings)
     table = serving.http.get("/models/hourly/sample", headers={"accept": "text/csv"}).content
     held = hold()
     if way != "setting":
@@ -291,16 +258,16 @@ def test_who_is_late_hears_so_and_is_not_computed(service, hold, forecasts, bund
     assert 'seqcast_rejections_total{reason="TooLate"} 1.0' in metrics
 
 
-def test_a_body_that_does_not_come_is_408(service):
-    serving = service("hourly", timeout_s=0.2)
+def test_a_body_that_does_not_come_is_408(listen):
+    serving = listen("hourly", timeout_s=0.2)
     with socket.create_connection(("127.0.0.1", serving.port), timeout=30) as connection:
         connection.sendall(b"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
-    assert serving.lines.size() == 0
+    serving.until(lambda: serving.lines.size() == 0)
 
 
-def test_a_time_limit_that_is_kept_changes_nothing(service, forecasts):
-    serving = service("hourly")
+def test_a_time_limit_that_is_kept_changes_nothing(listen, forecasts):
+    serving = listen("hourly")
     plain = serving.http.post("/forecast", json=forecasts(2))
     assert serving.http.post("/forecast", json=forecasts(2, timeout_ms=10**9)).json() == plain.json()
     faulty = serving.http.post("/forecast", json=forecasts(1, timeout_ms=0))
