@@ -237,17 +237,23 @@ def test_what_a_request_asks_of_other_extensions_is_refused(client, golden):
     for how, message in (
         ({"inputs": given, "sequence_id": 7, "sequence_start": True}, "parameters/sequence_id: not supported"),
         ({"inputs": given, "priority": 1}, "parameters/priority: not supported"),
-        ({"inputs": given, "timeout": 1000}, "parameters/timeout: not supported"),
         (
             {"inputs": given, "outputs": [triton.InferRequestedOutput("forecast", class_count=3)]},
             "outputs/0/parameters/classification: not supported",
         ),
         ({"inputs": [shared, given[1]]}, "inputs/0/parameters/shared_memory_region: not supported"),
         ({"inputs": [given[0], given[0]]}, "expected each input once, came history again"),
-        ({"inputs": given, "model_version": "7"}, "expected version 1 of daily"),
+        ({"inputs": given, "model_version": "7"}, "expected one of the models served"),
     ):
         with pytest.raises(InferenceServerException, match=message):
             client.infer("daily", **how)
+
+
+def test_a_timeout_is_in_microseconds(client, golden):
+    given = inputs(client.get_model_metadata("daily"), golden["daily"])
+    with pytest.raises(InferenceServerException, match=r"not answered within 1e-06 s"):
+        client.infer("daily", given, timeout=1)
+    assert client.infer("daily", given, timeout=60_000_000).as_numpy("forecast") is not None
 
 
 @pytest.mark.skipif(not KSERVE.exists(), reason="no KServe client: make .venv-kserve/.client")

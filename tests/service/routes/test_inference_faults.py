@@ -175,4 +175,5 @@ def test_what_is_not_served_is_404(client, sound, name):
 
 @pytest.mark.parametrize("version", ["2", "01", "-1", "x", "9" * 5000])
 def test_another_version_is_404(client, sound, version):
-    assert "expected version 1 of daily" in fault(client, sound, 404, f"daily/versions/{version}")
+    told = fault(client, sound, 404, f"daily/versions/{version}")
+    assert "expected one of the models served (daily:1, " in told
