@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from service.engine.admission import Limits, Lines
-from service.engine.batching import RowPool
+from service.engine.gathering import choose_pool
 from service.engine.repository import Repository
 from service.engine.session import choose_device
 from service.errors import add_error_handlers
@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         repository = Repository(settings.bundles, device, settings.versions)
         repository.load()
-        pool = RowPool(settings.threads)
+        pool = choose_pool(device, settings.threads, settings.cuda_gather_ms / 1000, metrics.batch)
         log.info("%d rows at a time on %s", pool.threads, device)
         limits = Limits(pool.threads * settings.max_queue_requests, settings.max_queue_rows, settings.max_queue_bytes)
         lines = Lines(pool, limits)

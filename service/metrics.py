@@ -119,6 +119,10 @@ class Metrics:
         for failure in failures:
             self._unsound.labels(failure.name, failure.version).set(1)
 
+    def batch(self, model: str, rows: int) -> None:
+        """Rows that went through a model together; from any thread."""
+        self._batches.labels(model).observe(rows)
+
     def turned_away(self, route: str, model: str, received: int, sent: int) -> None:
         """A request, before it was one. Thousands a second may be: they are counted by `settle`."""
         counts = self._turned_away[route, model]
@@ -147,10 +151,6 @@ class Metrics:
             self._rejections.labels(tally.rejection).inc()
         for stage, seconds in tally.stages().items():
             self._stages.labels(model, stage).observe(seconds)
-        if tally.jobs:
-            batches = self._batches.labels(model)
-            for rows in tally.jobs:
-                batches.observe(rows)
         if tally.values:
             self._values.labels(model).inc(tally.values)
             self._outlying.labels(model).inc(tally.outlying)

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     cuda_memory_mib: int | None = Field(
         None, ge=1, description="Most memory of each graph on the GPU, in MiB; by default, as much as it takes"
     )
+    cuda_gather_ms: float = Field(
+        2,
+        ge=0,
+        allow_inf_nan=False,
+        description="Milliseconds that rows wait on CUDA for those of other requests, to be computed with them",
+    )
     threads: int | None = Field(
         None, ge=1, description="Rows computed at a time; by default, the CPUs that this process may use"
     )

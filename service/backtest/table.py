@@ -10,7 +10,7 @@ from service.backtest.backtester import Backtester
 from service.backtest.schemas import BacktestRequest
 from service.csv_tables import read_table
 from service.engine.admission import Passage
-from service.engine.batching import RowPool
+from service.engine.gathering import choose_pool
 from service.engine.repository import Repository
 from service.engine.session import choose_device
 from service.schemas import read
@@ -39,7 +39,7 @@ async def backtest_of_table(
     request, faults = read(BacktestRequest, {**fields, "series": table.series})
     if request is None or faults:
         raise FaultyRequest(faults)
-    pool = RowPool(settings.threads)
+    pool = choose_pool(device, settings.threads, 0.0)
     try:
         with table.pointing():
             answer = await Backtester(loaded, settings).backtest(request, Passage(pool))

@@ -21,6 +21,8 @@ from service.engine.session import Arrays, Session
 from service.tally import tally
 
 T = TypeVar("T")
+Observe = Callable[[str, int], None]
+"""Hears of rows that went through a model together: the line's name, and how many."""
 
 CGROUP = Path("/sys/fs/cgroup")
 _QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
@@ -59,6 +61,7 @@ class Piece:
 
     parts: list[Part]
     call: Callable[[], Sequence[Any]]
+    gathered: bool = False
 
 
 class Work:
@@ -68,8 +71,8 @@ class Work:
         self.caller = caller
         self._jobs, self._rows = jobs, rows
         self._next = 0
-        self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[list[Any]] = self._loop.create_future()
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[list[Any]] = self.loop.create_future()
         self._results: dict[int, Any] = {}
         self._running = 0
         self._over = False
@@ -105,7 +108,7 @@ class Work:
         if isinstance(result, BaseException) or not (self.more or self._running):
             self._over = True
             self.ended = time.perf_counter()
-            self._loop.call_soon_threadsafe(self._settle, result)
+            self.loop.call_soon_threadsafe(self._settle, result)
 
     def drop(self) -> None:
         """Nobody waits for it any more."""
@@ -134,6 +137,10 @@ class Rows(Work):
     def more(self) -> bool:
         return not self._over and (self._next < self.rows or self._untaken)
 
+    @property
+    def left(self) -> int:
+        return self.rows - self._next
+
     def take(self, most: int = CHUNK) -> Piece:
         part, inputs = self.cut(most)
         return Piece([part], lambda: [self.session.run(inputs, self.names)])
@@ -146,6 +153,10 @@ class Rows(Work):
         return self.begin(start, self._next - start), inputs
 
 
+def ignore(line: str, rows: int) -> None:
+    """Observes nothing."""
+
+
 class RowPool:
     """As many threads as cores, each running a few rows at a time.
 
@@ -153,8 +164,9 @@ class RowPool:
     after line, and in each caller after caller, so that one with thousands holds up no other.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, observe: Observe = ignore) -> None:
         self.threads = threads or usable_cpus()
+        self._observe = observe
         self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="seqcast-rows")
         self._lock = threading.Lock()
         self._lines: OrderedDict[str, deque[Work]] = OrderedDict()  # whose turn it is first
@@ -207,11 +219,15 @@ class RowPool:
         piece = work.take(self._most(work)) if isinstance(work, Rows) else work.take()
         if work.more:
             line.append(work)
-        if line:
+        self._turn(name)
+        return piece
+
+    def _turn(self, name: str) -> None:
+        """It is the next line's."""
+        if self._lines[name]:
             self._lines.move_to_end(name)
         else:
             del self._lines[name]
-        return piece
 
     def _most(self, work: Rows) -> int:
         """Rows to take at a time: a share for each thread, and no more than are quick."""
@@ -238,6 +254,7 @@ class RowPool:
                 if isinstance(result, BaseException):
                     self._remove(part.work)
         self._fill()
+        self._observe(piece.parts[0].work.caller.line, sum(part.rows for part in piece.parts))
 
     def _drop(self, work: Work) -> None:
         """What has not begun never will."""

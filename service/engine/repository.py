@@ -9,9 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contract.bundle import Bundle, bundle_versions, read_bundle
-from contract.errors import BundleError, UnknownModel, UnusableBundle
+from contract.errors import BundleError, GraphFailed, UnknownModel, UnusableBundle, UnusableFile
+from contract.graphs import Graph
 from contract.manifest import Manifest
 from contract.text import Vocabulary
+from service.engine.gathering import warm
 from service.engine.session import CPU, Arrays, Device, Session
 from service.tally import tally
 
@@ -304,7 +306,17 @@ def load_verified(bundle: Bundle, device: Device) -> LoadedBundle:
         sessions = {name: Session(folder / graph.file, device) for name, graph in manifest.graphs.items()}
     for name, graph in manifest.graphs.items():
         sessions[name].replay(graph, golden)
+        if sessions[name].together:
+            _warm(sessions[name], graph, golden)
     return LoadedBundle(manifest, sessions, golden, bundle.card(), vocabularies)
+
+
+def _warm(session: Session, graph: Graph, golden: Arrays) -> None:
+    """Raises UnusableFile."""
+    try:
+        warm(session, {each.name: golden[each.name] for each in graph.inputs})
+    except GraphFailed as error:
+        raise UnusableFile(f"{graph.file} cannot run in batches: {error}") from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """ONNX Runtime, and nothing else of the service imports it."""
 
 import ctypes
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,11 @@ class Session:
         self._device = device
         self.inputs = [each.name for each in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
+        tensors = [*_signature(self._session.get_inputs()), *_signature(self._session.get_outputs())]
+        self.together = device.kind == "cuda" and all(None not in shape for _, _, shape in tensors)
+        """Whether rows of several callers are to be computed together: on CUDA, where all have the same shape."""
+        self.row_bytes = sum(np.dtype(dtype).itemsize * math.prod(filter(None, shape)) for _, dtype, shape in tensors)
+        """Of a row's inputs and outputs."""
         self.suspect = False
         """Whether a run has failed since the last replay: it may be the input's doing, or the engine's."""
 

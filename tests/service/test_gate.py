@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from service.engine.batching import CHUNK
+from service.engine.gathering import GatheringPool
 from service.gate import door_of
 from tests.service.conftest import BUNDLES, GENERATORS, TRANSLATORS
 from tests.service.inferring import array, binary, tensors
@@ -111,9 +112,14 @@ def test_rows_are_counted_not_requests(listen, hold, forecasts, threads):
     assert serving.http.post("/forecast", json=forecasts(500)).status_code == 200
 
 
-def test_results_are_split_back_rightly(listen, bundle, threads):
-    """MLServer 1306. Requests of any number of rows at once, in any form, each get what they get alone."""
-    serving = listen("hourly", threads=2, max_queue_requests=100)
+@pytest.mark.parametrize("gathers", [False, True])
+def test_results_are_split_back_rightly(listen, bundle, threads, monkeypatch, gathers):
+    """MLServer 1306. Requests of any number of rows at once each get what they get alone, on a pool as for CUDA too."""
+    if gathers:
+        monkeypatch.setattr("service.app.choose_pool", lambda _, *how: GatheringPool(*how))
+    serving = listen("hourly", threads=2, max_queue_requests=100, cuda_gather_ms=20)
+    (loaded,) = serving.app.state.seqcast.served.all
+    loaded.sessions["forecast"].together = gathers
     golden, random = bundle("hourly").golden(), np.random.default_rng(1)
 
     def ask(request):

@@ -137,8 +137,9 @@ def test_callers_of_one_line_take_turns(pool, monkeypatch):
     assert [int(job[0]) // 100 for job in session.jobs] == [1, 1, 2, 3, 1, 2, 3, 2, 3]
 
 
-def test_lines_take_turns_however_long_they_are(pool):
+def test_lines_take_turns_however_long_they_are(pool, monkeypatch):
     """The one row of the second line waits for one job of the first, not for its thirty callers."""
+    monkeypatch.setattr("service.engine.batching.CHUNK_S", 1e9)
     session, shared = Held(), pool(1)
 
     async def both():

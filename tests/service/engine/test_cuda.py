@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from contract.errors import GraphFailed
-from service.engine.batching import Caller, RowPool
+from service.engine.batching import Caller
+from service.engine.gathering import GatheringPool, warm
 from service.engine.repository import load_bundle
 from service.engine.session import CPU, HALF_TOLERANCE, Session, choose_device, differ, lack_of_cuda
 
@@ -42,8 +43,9 @@ def test_every_batch_gives_what_the_cpu_gives(bundle, precision, rows):
 def test_a_pool_gives_each_caller_his_rows(bundle):
     path, golden = bundle("hourly").graph("forecast"), bundle("hourly").golden()
     session = Session(path, choose_device("cuda"))
-    pool = RowPool()
+    pool = GatheringPool(delay_s=0.01)
     shifted = [{**{n: golden[n] for n in ("history", "calendar")}, "history": golden["history"] + i} for i in range(20)]
+    warm(session, shifted[0])
 
     async def all_at_once():
         return await asyncio.gather(*(pool.run(Caller(), session, inputs) for inputs in shifted))
