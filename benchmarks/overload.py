@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--shorter", type=float, default=1, help="so many times, for a first look")
     arguments = parser.parse_args()
 
-    repository = Repository(arguments.bundles, CPU)
+    repository = Repository([arguments.bundles], CPU)
     repository.load()
     body = sample_request(repository.served.get(arguments.model))
     body["series"] *= arguments.series

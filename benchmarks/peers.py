@@ -50,6 +50,8 @@ class Peer:
     loads: dict[int, list[Load]] = field(default_factory=lambda: {clients: [] for clients in CLIENTS})
     ready: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    """Of all its processes, a request of 8 clients."""
 
 
 def main() -> None:
@@ -113,7 +115,11 @@ def _measure(peer: Peer, body: dict, requests: list[bytes], seconds: float) -> N
         _check(peer, answer, body)
         run_load("127.0.0.1", PORT, requests, 8, seconds / 2)  # warm
         for clients in CLIENTS:
-            peer.loads[clients].append(run_load("127.0.0.1", PORT, requests, clients, seconds))
+            before = _cpu_s(process.pid)
+            load = run_load("127.0.0.1", PORT, requests, clients, seconds)
+            peer.loads[clients].append(load)
+            if clients == 8:
+                peer.cpu_ms.append((_cpu_s(process.pid) - before) / len(load.latencies) * 1000)
         peer.memory.append(_memory_mib(process.pid))
 
 
@@ -189,6 +195,18 @@ def _family(pid: int) -> list[int]:
     return sorted(family)
 
 
+def _cpu_s(pid: int) -> float:
+    """Processor time that the process and all under it have taken."""
+    ticks = 0
+    for each in _family(pid):
+        try:
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _memory_mib(pid: int) -> float:
     """Proportional set size of all its processes."""
     total = 0
@@ -205,8 +223,8 @@ def _memory_mib(pid: int) -> float:
 def _print(peers: list[Peer], bare: list[float], cores: int) -> None:
     print(f"{cores} cores; bare session.run: {statistics.median(bare):.0f} rows/s")
     heads = [f"{clients} client{'s' * (clients > 1)}" for clients in CLIENTS]
-    print(f"| server | {' | '.join(heads)} | memory (PSS) | start to first answer |")
-    print("|" + "---|" * (len(heads) + 3))
+    print(f"| server | {' | '.join(heads)} | CPU a request | memory (PSS) | start to first answer |")
+    print("|" + "---|" * (len(heads) + 4))
     for peer in peers:
         cells = []
         for clients in CLIENTS:
@@ -217,8 +235,8 @@ def _print(peers: list[Peer], bare: list[float], cores: int) -> None:
             failures = sum(run.failures for run in runs)
             failed = f", {failures} failed" if failures else ""
             cells.append(f"{rate:.0f}, {ratio:.2f} of bare, {p50:.1f}/{p99:.1f} ms{failed}")
-        memory, ready = statistics.median(peer.memory), statistics.median(peer.ready)
-        print(f"| {peer.name} | {' | '.join(cells)} | {memory:.0f} MiB | {ready:.1f} s |")
+        cpu, memory, ready = map(statistics.median, (peer.cpu_ms, peer.memory, peer.ready))
+        print(f"| {peer.name} | {' | '.join(cells)} | {cpu:.1f} ms | {memory:.0f} MiB | {ready:.1f} s |")
 
 
 if __name__ == "__main__":
