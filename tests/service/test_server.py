@@ -30,18 +30,23 @@ def run(*flags, **variables):
 
 
 @contextmanager
-def serving(folder, **variables):
-    """A service on a free port -> its process and its welcome, line by line."""
+def serving(folder, log=subprocess.DEVNULL, **variables):
+    """A service on a free port -> its process and its welcome, line by line. It logs to a file: a pipe fills up."""
     command = [*SERVE, "--port", "0", "--bundles", str(folder)]
     environment = {**ENVIRONMENT, "PYTHONWARNINGS": "error", **variables}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
         try:
             yield process, welcome(process)
         finally:
             process.terminate()
             process.communicate(timeout=30)
+
+
+@pytest.fixture
+def log(tmp_path):
+    """For what a service writes to stderr."""
+    with (tmp_path / "log").open("w+") as file:
+        yield file
 
 
 def welcome(process):
@@ -129,14 +134,15 @@ def test_the_service_goes_on_after_hostile_requests(http, series):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_status_0(number):
-    with serving(BUNDLES, SEQCAST_LOG_LEVEL="warning") as (process, _):
+def test_a_signal_ends_it_with_status_0(number, log):
+    with serving(BUNDLES, log, SEQCAST_LOG_LEVEL="warning") as (process, _):
         process.send_signal(number)
         assert process.wait(30) == 0
-        assert process.stderr.read() == ""
+    log.seek(0)
+    assert log.read() == ""
 
 
-def test_no_request_that_it_took_fails_when_it_is_ended_under_load(series):
+def test_no_request_that_it_took_fails_when_it_is_ended_under_load(series, log):
     body = {"model": "hourly", "series": [series("hourly")] * 20}
 
     answered = []
@@ -152,8 +158,8 @@ def test_no_request_that_it_took_fails_when_it_is_ended_under_load(series):
                 assert len(answer.json()["forecasts"]) == 20
                 answered.append(answer.status_code)
 
-    with serving(BUNDLES, SEQCAST_LOG_FORMAT="json") as (process, lines), ThreadPoolExecutor(9) as threads:
-        log = threads.submit(process.stderr.read)
+    service = serving(BUNDLES, log, SEQCAST_LOG_FORMAT="json")
+    with service as (process, lines), ThreadPoolExecutor(8) as threads:
         clients = [threads.submit(ask, address(lines)) for _ in range(8)]
         while len(answered) < 40 and not any(client.done() for client in clients):
             time.sleep(0.01)
@@ -161,31 +167,33 @@ def test_no_request_that_it_took_fails_when_it_is_ended_under_load(series):
         assert process.wait(60) == 0
         for client in clients:
             client.result()
-        taken = [told["status"] for told in map(json.loads, log.result().splitlines()) if "route" in told]
+    log.seek(0)
+    taken = [told["status"] for told in map(json.loads, log) if "route" in told]
     assert len(answered) >= 40
     assert taken == answered == [200] * len(taken)
 
 
-def test_a_request_that_does_not_end_holds_up_the_end_for_a_while_only():
-    with serving(BUNDLES, SEQCAST_SHUTDOWN_S="1") as (process, lines):
+def test_a_request_that_does_not_end_holds_up_the_end_for_a_while_only(log):
+    with serving(BUNDLES, log, SEQCAST_SHUTDOWN_S="1") as (process, lines):
         host, port = address(lines).removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(b"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
             time.sleep(0.5)  # until it is taken
             process.terminate()
             assert process.wait(30) == 0
-        assert "Cancel 1 running task(s)" in process.stderr.read()
+    log.seek(0)
+    assert "Cancel 1 running task(s)" in log.read()
 
 
-def test_serves_though_a_bundle_is_broken_and_says_so(bundles):
+def test_serves_though_a_bundle_is_broken_and_says_so(bundles, log):
     folder = bundles("daily", "hourly")
     (folder / "daily" / "1" / "forecast.onnx").unlink()
     complaint = "daily:1: MissingFile: forecast.onnx is missing"
-    with serving(folder) as (process, lines):
+    with serving(folder, log) as (_, lines):
         assert lines[1] == f"not served: {complaint}"
         assert httpx.get(f"{address(lines)}/readyz").json()["detail"] == complaint
-        process.terminate()
-        assert f"bundle daily version 1 is not served: {complaint.partition(': ')[2]}" in process.communicate()[1]
+    log.seek(0)
+    assert f"bundle daily version 1 is not served: {complaint.partition(': ')[2]}" in log.read()
 
 
 def test_faulty_settings_end_it_with_a_message():
@@ -213,12 +221,11 @@ def test_cuda_where_there_is_none_ends_it_with_a_message():
     assert (status, message) == (1, expected)
 
 
-def test_a_client_that_leaves_within_its_body_leaves_no_traceback():
-    with serving(BUNDLES) as (process, lines):
+def test_a_client_that_leaves_within_its_body_leaves_no_traceback(log):
+    with serving(BUNDLES, log) as (_, lines):
         host, port = address(lines).removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(b"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
         assert httpx.get(f"{address(lines)}/healthz").status_code == 200
-        process.terminate()
-        _, log = process.communicate(timeout=30)
-    assert "Traceback" not in log
+    log.seek(0)
+    assert "Traceback" not in log.read()
