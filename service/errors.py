@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -125,7 +126,9 @@ def answer_to(path: str, error: Exception) -> Response:
 def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 what the handler is registered for
     tally().rejection = FaultyRequest.__name__
-    return _faulty(request.url.path, faults_of(error.errors()))
+    # each is within "query" or "path", where a pointer of ours begins
+    within: list[Any] = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
+    return _faulty(request.url.path, faults_of(within))
 
 
 def _faulty(path: str, faults: Sequence[Fault]) -> Response:

@@ -1,6 +1,7 @@
 """A request's series -> a forecast graph's rows -> forecasts. Three steps: prepare, run, finish."""
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
 from contract.forecast_window import ForecastWindow, forecast_window
+from contract.manifest import ForecastSpec
 from contract.timestamps import Timestamps
 from service.attention import WantedMaps, choose_maps, tell_maps
 from service.backtest.schemas import BacktestRequest
@@ -317,13 +319,37 @@ def _schema_faults(request: ForecastRequest | BacktestRequest) -> list[Fault]:
     return [fault for index, data in some for fault in read(Series, data, f"/series/{index}")[1]]
 
 
-def sample_request(loaded: LoadedBundle) -> dict[str, Any]:
-    """A body for POST /forecast: the bundle's first golden history, which is made up."""
-    golden = loaded.golden
-    spec = loaded.manifest.forecast_spec
-    times = golden["times"].astype("M8[ms]")
-    values = dict(zip(spec.columns, golden["history"][0].T.tolist(), strict=True))
+def sample_request(loaded: LoadedBundle, rows: int | None = None) -> dict[str, Any]:
+    """A body for POST /forecast: the bundle's first golden history, which is made up.
+
+    With `rows` it goes on to so many, at most pred_len more: who holds those back has a truth to compare with.
+    Raises FaultyRequest for another number.
+    """
+    golden, spec = loaded.golden, loaded.manifest.forecast_spec
+    least, most = spec.seq_len, spec.seq_len + spec.pred_len
+    if rows is not None and not least <= rows <= most:
+        raise FaultyRequest([Fault("/rows", f"expected {least} to {most} of this model, came {shown(rows)}")])
+    times, more = golden["times"].astype("M8[ms]"), (rows or least) - least
+    times = np.concatenate([times, spec.step.following(times, more)])
+    history = np.concatenate([golden["history"][0], _going_on(golden["history"][0], more, spec)])
     return {
         "model": loaded.manifest.name,
-        "series": [{"timestamps": Timestamps(times, None).write(times), "values": values}],
+        "series": [
+            {
+                "timestamps": Timestamps(times, None).write(times),
+                "values": dict(zip(spec.columns, history.T.tolist(), strict=True)),
+            }
+        ],
     }
+
+
+def _going_on(history: NDArray[Any], more: int, spec: ForecastSpec) -> NDArray[np.float64]:
+    """Made-up rows behind a made-up history (L, C) -> (more, C): its season's wave goes on, the rest comes mirrored."""
+    scaled = spec.scaler.scale(history)
+    angle = 2 * np.pi * np.arange(len(history) + more)[:, None] / (spec.step.season or len(history))
+    waves = np.hstack([np.sin(angle), np.cos(angle)])
+    wave = waves @ np.linalg.lstsq(waves[: len(history)], scaled)[0]
+    rest = np.pad(scaled - wave[: len(history)], ((0, more), (0, 0)), mode="reflect")
+    values = spec.scaler.unscale(wave + rest)[len(history) :]
+    digits = (4 - math.ceil(math.log10(std)) for std in spec.scaler.std)  # as the golden history has them
+    return np.column_stack([np.round(column, each) for column, each in zip(values.T, digits, strict=True)])

@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from contract.errors import Fault, FaultyRequest
 from contract.records import encode
 from service import forecaster, generator, translator
 from service.csv_tables import write_table
 from service.openapi import problems
 from service.routes.body import json_response
 from service.routes.media import CSV, JSON, answer_type
+from service.schemas import shown
 from service.state import state_of
 
 SAMPLES = {
-    "forecast": forecaster.sample_request,
     "translate": translator.sample_request,
     "generate": generator.sample_request,
 }
@@ -59,15 +60,27 @@ async def model(request: Request, name: str) -> dict[str, Any]:
     return {**encode(loaded.manifest), "card": loaded.card}
 
 
-@router.get("/models/{name}/sample", responses=problems(404))
-async def sample(request: Request, name: str) -> Response:
+@router.get("/models/{name}/sample", responses=problems(404, 422))
+async def sample(
+    request: Request,
+    name: str,
+    rows: int | None = Query(
+        None,
+        description="How many, of a model that forecasts: what it looks back on, and at most what it forecasts more",
+    ),
+) -> Response:
     """A made-up request body for this model, to try `POST /forecast`, `/translate` or `/generate` with.
 
     Of a model that forecasts it is a table where CSV is accepted.
     """
     loaded = state_of(request).served.get(name)
-    body = SAMPLES[loaded.manifest.task](loaded) | {"model": name}
-    if "series" not in body or answer_type(request, JSON, (JSON, CSV)) == JSON:
+    task = loaded.manifest.task
+    if task != "forecast":
+        if rows is not None:
+            raise FaultyRequest([Fault("/rows", f"expected none, for {name} does not forecast; came {shown(rows)}")])
+        return json_response(SAMPLES[task](loaded) | {"model": name})
+    body = forecaster.sample_request(loaded, rows) | {"model": name}
+    if answer_type(request, JSON, (JSON, CSV)) == JSON:
         return json_response(body)
     (series,) = body["series"]
     table = await write_table({"forecasts": [{"id": None, "intervals": {}, **series}]})

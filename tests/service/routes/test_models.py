@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 NAMES = ["daily", "hourly", "monthly", "quarter-hourly", "weekly"]
@@ -73,6 +74,37 @@ def test_the_sample_is_a_table_where_csv_is_accepted(client, name):
     how = {"accept": "application/json", "content-type": "text/csv"}
     came = client.post(f"/forecast?model={name}", content=table.content, headers=how)
     assert came.json() == client.forecast(client.get(f"/models/{name}/sample").json())
+
+
+@pytest.mark.parametrize("name", ["hourly", "quarter-hourly", "daily", "weekly", "monthly"])
+def test_a_sample_goes_on_with_rows_to_hold_back(client, bundle, name):
+    spec = bundle(name).manifest.forecast
+    (short,) = client.get(f"/models/{name}/sample").json()["series"]
+    most = spec.seq_len + spec.pred_len
+    (long,) = client.get(f"/models/{name}/sample?rows={most}").json()["series"]
+    assert len(long["timestamps"]) == most
+    assert long["timestamps"][: spec.seq_len] == short["timestamps"]
+    forecast = client.forecast({"model": name, "series": [short]})["forecasts"][0]
+    assert long["timestamps"][spec.seq_len :] == forecast["timestamps"]
+    for column, std in zip(spec.columns, spec.scaler.std, strict=True):
+        values = np.array(long["values"][column])
+        assert values[: spec.seq_len].tolist() == short["values"][column]
+        # neither a jump, nor the last season once more
+        steps = np.abs(np.diff(values)) / std
+        assert steps[spec.seq_len - 1 :].max() <= 1.5 * steps[: spec.seq_len].max()
+        season = spec.step.season
+        if season <= spec.seq_len:
+            assert not np.allclose(values[spec.seq_len :], values[-spec.pred_len - season : -season], atol=1e-3 * std)
+    table = client.get(f"/models/{name}/sample?rows={most}", headers={"accept": "text/csv"})
+    assert len(table.text.splitlines()) == 1 + most
+
+
+@pytest.mark.parametrize("rows", ["95", "121", "0", "-1", "1e3", "", "x", "9" * 30])
+def test_a_sample_of_other_lengths_is_a_fault(client, rows):
+    answer = client.get("/models/hourly/sample", params={"rows": rows})
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"] == "/rows"
 
 
 def test_files_that_vanish_under_a_running_service_are_not_missed(serving, bundles, body):
