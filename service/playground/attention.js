@@ -6,7 +6,7 @@ import { Faults } from "./faults.js";
 import { offerHeads } from "./heads.js";
 import { HeatMap, percent, scaleOf, strength } from "./heatmap.js";
 import { seconds, timeTicks, written } from "./stamps.js";
-import { askForecast, subject, takeSample } from "./subject.js";
+import { askForecast, ids, ofIds, origin, rowsKept, rowsOfSeries, subject, takeSample } from "./subject.js";
 
 const at = (name) => byId(`attention-${name}`);
 
@@ -38,19 +38,24 @@ export async function start() {
   at("model").addEventListener("change", choose);
   at("sample").addEventListener("click", () => ask({ sample: true }));
   at("table").addEventListener("input", () => {
-    subject.origin = Number(at("table").value);
+    subject.held = rowsOfSeries() - Number(at("table").value);
     showRow();
     askSoon();
   });
   for (const name of ["kind", "layer"]) at(name).addEventListener("change", () => ask());
   at("column").addEventListener("change", draw);
   document.documentElement.addEventListener("themechange", draw);
+  await renew();
+}
+
+/** Offer what is served, and ask anew if that chosen has become another. */
+export async function renew() {
   try {
     const offered = await choices("forecast");
     const manifests = await Promise.all(offered.map(({ value }) => manifest(value)));
-    offer(at("model"), offered.filter((_, index) => manifests[index].attention.length));
+    const another = offer(at("model"), offered.filter((_, index) => manifests[index].attention.length));
     if (!at("model").value) throw new Error("No bundle that gives attention maps is served.");
-    await choose();
+    if (another) await choose();
   } catch (error) {
     refuse(error);
   }
@@ -93,30 +98,31 @@ async function offerLayers() {
 }
 
 function showRow() {
-  const { table, origin } = subject;
-  at("row").textContent = `${origin} of ${table.rows}`;
-  at("hint").textContent = `${table.name}. Another table is given in the view Forecast.`;
-  at("table").min = String(table.rows < least ? 1 : least);
-  at("table").max = String(Math.max(1, table.rows));
-  at("table").value = String(origin);
+  const rows = rowsOfSeries();
+  const series = subject.idColumn === null ? "" : `, series ${ids()[subject.series]}`;
+  at("row").textContent = `${origin()} of ${rows}`;
+  at("hint").textContent = `${subject.table.name}${series}. Another is given in the view Forecast.`;
+  at("table").min = String(rows < least ? 1 : least);
+  at("table").max = String(Math.max(1, rows));
+  at("table").value = String(origin());
 }
 
 async function ask({ sample = false } = {}) {
   const signal = wait();
   const model = at("model").value;
   try {
+    const { forecast: spec } = await manifest(model);
     // the other view's table, unless it is a sample of a bundle without these columns
     if (sample || subject.table === null || (subject.sampleOf !== null && subject.sampleOf !== model)) {
-      await takeSample(model, signal);
+      await takeSample(model, spec, signal);
     }
-    const { forecast: spec } = await manifest(model);
     least = spec.seq_len;
     showRow();
     await offerLayers();
     const wanted = { kinds: [at("kind").value], layers: [Number(at("layer").value)] };
-    const query = { model, fill: subject.fill, history: "true", attention: JSON.stringify(wanted) };
+    const query = { model, fill: subject.fill, ...ofIds(), history: "true", attention: JSON.stringify(wanted) };
     await plotting();
-    const answer = await (await askForecast(subject.table, subject.origin, query, { signal })).json();
+    const answer = await (await askForecast(subject.table, rowsKept({ alone: true }), query, { signal })).json();
     if (signal.aborted) return;
     faults.clear();
     const [forecast] = answer.forecasts;

@@ -1,13 +1,18 @@
-// What is served, read once and anew when the view Service finds others.
+// What is served, read once, and anew from time to time: versions come and go while the page is open.
 import { getJson } from "./api.js";
 
 let listed = null;
+let edition = 0; // of the list
+let refused = false; // for want of a key, which is asked for once
 const manifests = new Map();
 
 /** @returns {Promise<{name: string, version: number, versions: number[], task: string}[]>} */
 export function bundles() {
   listed ??= getJson("models").then(
-    (answer) => answer.models,
+    (answer) => {
+      refused = false;
+      return answer.models;
+    },
     (error) => {
       listed = null;
       throw error;
@@ -37,9 +42,20 @@ export function manifest(reference) {
   return manifests.get(reference);
 }
 
-export function forgetBundles() {
-  listed = null;
-  manifests.clear();
+/** Read the list anew. @returns {Promise<number>} another number than before if it is another list */
+export async function renewBundles() {
+  if (refused) return edition;
+  const before = await listed?.catch(() => null);
+  try {
+    const { models } = await getJson("models");
+    listed = Promise.resolve(models);
+    if (JSON.stringify(models) === JSON.stringify(before)) return edition;
+    manifests.clear();
+    edition += 1;
+  } catch (error) {
+    refused = error.status === 401 || error.status === 403; // that it does not answer may pass
+  }
+  return edition;
 }
 
 const number = (value, digits) => (typeof value === "number" ? value.toFixed(digits) : "?");

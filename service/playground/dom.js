@@ -24,11 +24,15 @@ export function make(tag, attributes = {}, ...children) {
 
 const asNode = (child) => (child instanceof Node ? child : document.createTextNode(String(child)));
 
-/** Let a select offer these, and keep what was chosen if it still is among them. */
+/**
+ * Let a select offer these, and keep what was chosen if it still is among them.
+ * @returns {boolean} whether what is chosen now is another, or called otherwise
+ */
 export function offer(select, options) {
-  const before = select.value;
+  const { value: before, selectedOptions: [chosen] } = select;
   select.replaceChildren(...options.map(({ value, text }) => make("option", { value }, text)));
   if (options.some(({ value }) => String(value) === before)) select.value = before;
+  return select.selectedOptions[0]?.text !== chosen?.text;
 }
 
 /** A CSS custom property of the current theme. */

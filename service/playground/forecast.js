@@ -10,7 +10,19 @@ import { compare, drawPanel, short } from "./panels.js";
 import { pictureOf } from "./picture.js";
 import { quoted } from "./shell.js";
 import { season, written } from "./stamps.js";
-import { askForecast, setTable, subject, takeSample } from "./subject.js";
+import {
+  askForecast,
+  ids,
+  ofIds,
+  origin,
+  rowsKept,
+  rowsOfSeries,
+  setIdColumn,
+  setTable,
+  subject,
+  takeSample,
+} from "./subject.js";
+import { laterOf, truthOf } from "./truth.js";
 
 const LONG = 1_000_000; // characters: more would make the field slow
 const SHOWN_LINES = 100;
@@ -19,16 +31,17 @@ const at = (name) => byId(`forecast-${name}`);
 const group = new ChartGroup((zoomed) => (at("zoom-out").hidden = !zoomed));
 let faults = null;
 let least = 1; // rows that the bundle looks back on
+let sent = []; // rows of the table that were asked about last
 let shown = null; // what the charts were drawn from
 let asking = new AbortController(); // of the last question: one that is asked in its place ends it
 
 export async function start() {
   plotting().catch(refuse);
   const table = at("table");
-  const fields = { "/model": at("model"), "/horizon": at("horizon"), "/levels": at("levels"), "/fill": at("fill") };
+  const fields = { "/model": at("model"), "/horizon": at("horizon"), "/levels": at("levels"), "/fill": at("fill"), "/id_column": at("id") };
   const ofTable = Object.fromEntries(["/rows", "/columns", "/time_column", ""].map((pointer) => [pointer, table]));
   faults = new Faults({ ...fields, ...ofTable }, at("problem"), jumpTo);
-  at("model").addEventListener("change", choose);
+  at("model").addEventListener("change", () => choose());
   at("sample").addEventListener("click", sample);
   at("open").addEventListener("click", () => at("file").click());
   at("file").addEventListener("change", () => open(at("file").files[0]));
@@ -45,9 +58,19 @@ export async function start() {
   });
   startDrop();
   at("origin").addEventListener("input", () => {
-    subject.origin = Number(at("origin").value);
+    subject.held = rowsOfSeries() - Number(at("origin").value);
     showOrigin();
     askSoon();
+  });
+  at("id").addEventListener("change", () => {
+    setIdColumn(at("id").value === "" ? null : subject.table.names[at("id").value]);
+    showTable();
+    askSoon();
+  });
+  at("series").addEventListener("change", () => {
+    subject.series = Number(at("series").value);
+    showOrigin();
+    look();
   });
   for (const name of ["horizon", "fill", "levels"]) at(name).addEventListener("input", askSoon);
   at("csv").addEventListener("click", downloadCsv);
@@ -56,15 +79,18 @@ export async function start() {
   at("copy").addEventListener("click", () => copy(at("curl").textContent, at("copy")));
   at("values").addEventListener("toggle", drawValues);
   document.documentElement.addEventListener("themechange", draw);
-  await offerBundles();
+  await renew({ keep: true });
 }
 
 /** When the view is shown again: another may have changed the table. */
 export function show() {
-  if (subject.table && shown?.table !== subject.table) {
-    showTable();
-    askSoon();
+  if (subject.table === null || (shown?.table === subject.table && shown.held === subject.held)) return;
+  if (subject.sampleOf !== null && subject.sampleOf !== at("model").value) {
+    choose(); // that of another bundle may have other columns
+    return;
   }
+  showTable();
+  askSoon();
 }
 
 const askLater = debounced(() => ask(), 200);
@@ -82,18 +108,19 @@ function wait() {
   return asking.signal;
 }
 
-async function offerBundles() {
+/** Offer what is served, and ask anew if that chosen has become another. */
+export async function renew(how) {
   try {
-    offer(at("model"), await choices("forecast"));
-    if (at("model").value) await choose();
-    else refuse(new Error("No bundle that forecasts is served."));
+    const another = offer(at("model"), await choices("forecast"));
+    if (!at("model").value) throw new Error("No bundle that forecasts is served.");
+    if (another) await choose(how);
   } catch (error) {
     refuse(error);
   }
 }
 
-/** Another bundle: its own sample, unless the table is the user's. */
-async function choose() {
+/** Another bundle: its own sample, unless the table is the user's, or one that another view took, to `keep`. */
+async function choose({ keep = false } = {}) {
   const model = at("model").value;
   const signal = wait();
   try {
@@ -107,7 +134,8 @@ async function choose() {
     at("levels").replaceChildren();
     offer(at("levels"), [...all, none]);
     at("levels").selectedIndex = 0;
-    if (subject.table === null || subject.sampleOf !== null) await takeSample(model, signal);
+    const kept = subject.sampleOf === null || (keep && subject.sampleOf === model);
+    if (subject.table === null || !kept) await takeSample(model, forecast, signal);
     showTable();
     await ask();
   } catch (error) {
@@ -118,7 +146,8 @@ async function choose() {
 async function sample() {
   const signal = wait();
   try {
-    await takeSample(at("model").value, signal);
+    const { forecast } = await manifest(at("model").value);
+    await takeSample(at("model").value, forecast, signal);
     showTable();
     await ask();
   } catch (error) {
@@ -156,28 +185,37 @@ function showTable() {
   const { table } = subject;
   const long = table.text.length > LONG;
   const field = at("table");
-  const text = long ? table.upTo(SHOWN_LINES) : table.text;
+  const text = long ? table.only(table.range(SHOWN_LINES)) : table.text;
   if (field.value !== text) field.value = text;
   field.readOnly = long;
   at("table-hint").textContent = long
     ? `${table.name}: the first ${SHOWN_LINES} of ${table.rows} rows. All of them are sent.`
     : `${table.rows} rows: a column of timestamps, then numbers. Paste yours, or drop a file here.`;
-  // fewer rows than the bundle looks back on are no history
-  at("origin").min = String(table.rows < least ? 1 : least);
-  at("origin").max = String(Math.max(1, table.rows));
-  at("origin").value = String(subject.origin);
+  const names = table.names.map((name, value) => ({ value, text: name })).filter(({ text: name }) => name !== "");
+  at("id").replaceChildren();
+  offer(at("id"), [{ value: "", text: "none: all rows are one series" }, ...names]);
+  at("id").value = subject.idColumn === null ? "" : String(table.names.indexOf(subject.idColumn));
+  at("series").replaceChildren();
+  offer(at("series"), ids().map((id, value) => ({ value, text: id })));
+  at("series").value = String(subject.series);
+  at("series").closest(".field").hidden = subject.idColumn === null;
   showOrigin();
 }
 
 function showOrigin() {
-  const { table, origin } = subject;
-  at("origin-row").textContent = origin < table.rows ? `${origin} of ${table.rows}` : `${origin}, the last`;
+  const rows = rowsOfSeries();
+  // fewer rows than the bundle looks back on are no history
+  at("origin").min = String(rows < least ? 1 : least);
+  at("origin").max = String(Math.max(1, rows));
+  at("origin").value = String(origin());
+  at("origin-row").textContent = subject.held ? `${origin()} of ${rows}` : `${rows}, the last`;
+  at("origin-hint").textContent = `Rows behind it are held back, ${subject.idColumn === null ? "" : "as many of every series, "}and shown as the truth.`;
 }
 
 /** The place of a fault in the table, if all of it is in the field. */
 function jumpTo({ pointer }) {
   const row = /^\/rows\/(\d+)(?:\/|$)/.exec(pointer);
-  const place = row && !at("table").readOnly ? subject.table?.place(Number(row[1])) : null;
+  const place = row && !at("table").readOnly ? subject.table?.place(sent[row[1]]) : null;
   if (!place) return null;
   return () => {
     const field = at("table");
@@ -191,7 +229,7 @@ function jumpTo({ pointer }) {
 
 /** The request's parameters, as the form has them. */
 function wanted() {
-  const query = { model: at("model").value, fill: at("fill").value };
+  const query = { model: at("model").value, fill: at("fill").value, ...ofIds() };
   if (at("horizon").value) query.horizon = at("horizon").value;
   if (at("levels").value) query.levels = at("levels").value;
   return query;
@@ -200,51 +238,36 @@ function wanted() {
 async function ask() {
   subject.fill = at("fill").value;
   const signal = wait();
-  const { table, origin } = subject;
-  const query = wanted();
+  const { table, held } = subject;
+  const [query, rows] = [wanted(), rowsKept()];
+  sent = rows;
   try {
     const { forecast: spec } = await manifest(query.model);
-    const response = await askForecast(table, origin, { ...query, history: "true" }, { signal });
+    const response = await askForecast(table, rows, { ...query, history: "true" }, { signal });
     const answer = await response.json();
-    const [forecast] = answer.forecasts;
     await plotting();
-    const truth = await truthOf(table, origin, query, forecast, spec, signal);
+    const later = await laterOf(table, held, query, answer, spec, signal);
     faults.clear();
     const within = season(spec.frequency);
     const fits = within !== null && within.rows > 1 && within.rows <= spec.seq_len ? within : null;
-    shown = { table, origin, query, answer, spec, truth, naive: naiveName(fits), picture: compare(forecast, truth.rows, fits) };
-    draw();
+    shown = { table, held, rows, query, answer, spec, later, fits };
+    look();
   } catch (error) {
     refuse(error);
   }
 }
 
-const naiveName = (season) => (season === null ? "last value repeated" : `last ${season.name} repeated`);
-
-/**
- * What came where the table goes on, by timestamp, as the service reads it: a forecast from later on tells its history.
- * @returns {Promise<{rows: Map, problem: string | null}>}
- */
-async function truthOf(table, origin, { model, fill }, forecast, spec, signal) {
-  const rows = new Map();
-  const steps = Math.min(forecast.timestamps.length, table.rows - origin);
-  try {
-    for (let ahead = 0; ahead < steps; ahead += spec.seq_len) {
-      const end = origin + Math.min(steps, ahead + spec.seq_len);
-      const response = await askForecast(table, end, { model, fill, history: "true" }, { signal });
-      const [{ history }] = (await response.json()).forecasts;
-      history.timestamps.forEach((stamp, index) => {
-        const values = Object.fromEntries(Object.entries(history.values).map(([name, each]) => [name, each[index]]));
-        const filled = Object.entries(history.filled).filter(([, places]) => places.includes(index));
-        rows.set(String(stamp), { values, filled: new Set(filled.map(([name]) => name)) });
-      });
-    }
-  } catch (error) {
-    if (error.name === "AbortError" || !error.faults) throw error;
-    return { rows, problem: error.faults.map(({ message }) => message).join("; ") || error.message };
+/** Compare and draw the series chosen. */
+function look() {
+  if (shown !== null) {
+    const { answer, later, fits } = shown;
+    shown.forecast = answer.forecasts[subject.series];
+    shown.picture = compare(shown.forecast, truthOf(later.histories.map((each) => each[subject.series])), fits);
   }
-  return { rows, problem: null };
+  draw();
 }
+
+const naiveName = (season) => (season === null ? "last value repeated" : `last ${season.name} repeated`);
 
 /** Charts of a request before this one would be taken for its answer. */
 function refuse(error) {
@@ -259,8 +282,8 @@ function draw() {
   const panels = at("panels");
   panels.replaceChildren();
   panels.removeAttribute("aria-busy");
-  for (const name of ["csv", "png", "copy"]) at(name).disabled = shown === null;
   at("curl").textContent = shown === null ? "" : curl();
+  at("taken").hidden = at("shell").hidden = shown === null;
   at("keys").hidden = at("zoom-out").hidden = true;
   at("warnings").replaceChildren();
   at("summary").textContent = shown === null ? "No forecast." : summary();
@@ -268,11 +291,11 @@ function draw() {
   drawValues();
   if (shown === null) return;
   at("keys").hidden = false;
-  const [forecast] = shown.answer.forecasts;
-  const told = [...forecast.warnings, ...(shown.truth.problem ? [`The truth is not shown: ${shown.truth.problem}`] : [])];
+  const { forecast, later, spec, fits } = shown;
+  const told = [...forecast.warnings, ...(later.problem ? [`The truth is not shown: ${later.problem}`] : [])];
   at("warnings").append(...told.map((warning) => make("li", {}, warning)));
   for (const column of shown.picture.columns) {
-    drawPanel(panels, group, shown.picture, column, shown.spec.units[column.name], shown.naive);
+    drawPanel(panels, group, shown.picture, column, spec.units[column.name], naiveName(fits));
   }
 }
 
@@ -290,36 +313,39 @@ function showLegend() {
   for (const [selector, there] of Object.entries(has)) legend.querySelector(selector).hidden = !there;
 }
 
-function summary() {
-  const { answer, picture, naive } = shown;
-  const { timestamps } = answer.forecasts[0];
+/** What is forecast, and from when on. */
+function titleOf({ answer, picture, forecast }) {
+  const series = forecast.id === null ? "" : `, series ${forecast.id}`;
   const last = picture.stamps[picture.origin - 1];
-  const what = `${answer.model}, version ${answer.version}: ${timestamps.length} steps after ${written(last)}`;
-  const judged = picture.columns.filter(({ error }) => error !== null);
-  if (!judged.length) return `${what}.`;
+  return `${answer.model}, version ${answer.version}${series}: ${forecast.timestamps.length} steps after ${written(last)}`;
+}
+
+function summary() {
+  const judged = shown.picture.columns.filter(({ error }) => error !== null);
+  if (!judged.length) return `${titleOf(shown)}.`;
   const nearer = judged.filter(({ error, naiveError }) => error < naiveError).length;
-  return `${what}. Nearer to the truth than ${naive} in ${nearer} of ${judged.length} columns, from this one row; seqcast backtest tells it of many.`;
+  return `${titleOf(shown)}. Nearer to the truth than ${naiveName(shown.fits)} in ${nearer} of ${judged.length} columns, from this one row; seqcast backtest tells it of many.`;
 }
 
 /** What a shell gives the same CSV with. */
 function curl() {
-  const { table, origin, query } = shown;
-  const whole = origin >= table.rows;
+  const { table, rows, query } = shown;
   const sampled = subject.sampleOf !== null;
-  const given = sampled ? `models/${encodeURIComponent(subject.sampleOf)}/sample` : null;
+  const given = address(`models/${encodeURIComponent(subject.sampleOf)}/sample`, { rows: table.rows });
   const file = quoted(table.name.startsWith("-") ? `./${table.name}` : table.name);
   const authorization = key() === null ? "" : ' -H "Authorization: Bearer $SEQCAST_KEY"';
   const parts = [];
-  if (sampled) parts.push(`curl -s${authorization} ${quoted(address(given).href)} -H 'accept: text/csv'`);
-  if (!whole) parts.push(`head -n ${table.linesUpTo(origin)}${sampled ? "" : ` ${file}`}`);
-  const data = sampled || !whole ? "@-" : quoted(`@${table.name}`);
+  if (sampled) parts.push(`curl -s${authorization} ${quoted(given.href)} -H 'accept: text/csv'`);
+  const left = table.linesBeside(rows).map(([first, last]) => (first === last ? `${first}d` : `${first},${last}d`));
+  if (left.length) parts.push(`sed ${quoted(left.join(";"))}${sampled ? "" : ` ${file}`}`);
+  const data = parts.length ? "@-" : quoted(`@${table.name}`);
   parts.push(`curl -s${authorization} --data-binary ${data} -H 'content-type: text/csv' ${quoted(address("forecast", query).href)}`);
   return parts.join(" |\n  ");
 }
 
 async function downloadCsv() {
   try {
-    const answer = await askForecast(shown.table, shown.origin, shown.query, { accept: "text/csv" });
+    const answer = await askForecast(shown.table, shown.rows, shown.query, { accept: "text/csv" });
     save(await answer.text(), `${shown.answer.model}-forecast.csv`, "text/csv");
   } catch (error) {
     refuse(error);
@@ -327,16 +353,15 @@ async function downloadCsv() {
 }
 
 async function downloadPng() {
-  const { answer, picture, naive, spec } = shown;
+  const { answer, picture, fits, spec } = shown;
   const charts = picture.columns.map((column, index) => ({
     captions: [
       [column.name, spec.units[column.name]].filter(Boolean).join("  "),
-      column.error === null ? "" : `MAE ${short(column.error)} · ${naive} ${short(column.naiveError)}`,
+      column.error === null ? "" : `MAE ${short(column.error)} · ${naiveName(fits)} ${short(column.naiveError)}`,
     ],
     canvas: group.charts[index].plot.ctx.canvas,
   }));
-  const title = `${answer.model}, version ${answer.version}: after ${written(picture.stamps[picture.origin - 1])}`;
-  save(await pictureOf(title, charts), `${answer.model}-forecast.png`);
+  save(await pictureOf(titleOf(shown), charts), `${answer.model}-forecast.png`);
 }
 
 /** The forecast in rows and cells; only once somebody opens it. */
@@ -345,7 +370,7 @@ function drawValues() {
   parent.replaceChildren();
   at("values").hidden = shown === null;
   if (shown === null || !at("values").open) return;
-  const [forecast] = shown.answer.forecasts;
+  const { forecast } = shown;
   const names = Object.keys(forecast.values);
   const cell = (text) => make("td", {}, text);
   parent.append(

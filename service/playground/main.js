@@ -2,7 +2,9 @@
 import { startKeys } from "./key.js";
 
 const VIEWS = ["forecast", "attention", "translate", "names", "service"];
+const EVERY = 30_000; // milliseconds between two looks at what is served
 const started = new Map();
+const editions = new Map(); // of the list of bundles, by the view that shows it
 let current = null;
 
 async function show() {
@@ -18,18 +20,30 @@ async function show() {
   const before = current;
   current = name;
   if (before !== null && before !== name) (await started.get(before))?.hide?.();
-  if (started.has(name)) {
-    (await started.get(name)).show?.();
-    return;
+  if (started.has(name)) (await started.get(name)).show?.();
+  else {
+    const loading = import(`./${name}.js`).then(async (view) => {
+      await view.start();
+      return view;
+    });
+    started.set(name, loading);
+    await loading;
   }
-  const loading = import(`./${name}.js`).then(async (view) => {
-    await view.start();
-    return view;
-  });
-  started.set(name, loading);
-  await loading;
+  if (before !== null) await renew();
+}
+
+/** Let the view shown offer what is served by now. */
+async function renew() {
+  if (document.hidden || !started.has(current)) return;
+  const { renewBundles } = await import("./bundles.js");
+  const [name, view, edition] = [current, await started.get(current), await renewBundles()];
+  if ((editions.get(name) ?? 0) === edition) return;
+  editions.set(name, edition);
+  await view.renew?.();
 }
 
 addEventListener("hashchange", show);
+document.addEventListener("visibilitychange", renew);
+setInterval(renew, EVERY);
 startKeys();
 show();

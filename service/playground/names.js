@@ -31,10 +31,15 @@ export async function start() {
     at("keep").hidden = true;
     at("seed").focus();
   });
+  await renew();
+}
+
+/** Offer what is served, and draw anew if that chosen has become another. */
+export async function renew() {
   try {
-    offer(at("model"), await choices("generate"));
+    const another = offer(at("model"), await choices("generate"));
     if (!at("model").value) throw new Error("No bundle that generates is served.");
-    await choose();
+    if (another) await choose();
   } catch (error) {
     refuse(error);
   }

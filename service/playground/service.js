@@ -1,6 +1,6 @@
 // The view Service: bundles with their cards, and what /metrics says, while the view is looked at.
 import { call, Problem } from "./api.js";
-import { bundles, forgetBundles, manifest, scoreOf } from "./bundles.js";
+import { bundles, manifest, renewBundles, scoreOf } from "./bundles.js";
 import { cardOf } from "./card.js";
 import { Chart, ChartGroup, plotting } from "./chart.js";
 import { byId, colour, make } from "./dom.js";
@@ -170,7 +170,7 @@ async function readBundles(samples) {
     .map(({ labels }) => `${labels.model}:${labels.version}`)
     .join(" ");
   if (now === offered) return;
-  forgetBundles();
+  await renewBundles();
   const [served, ready] = await Promise.all([bundles(), readiness()]);
   at("ready").textContent = ready.text;
   at("unserved").replaceChildren(...ready.unserved.map((each) => make("li", {}, each)));

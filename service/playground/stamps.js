@@ -53,6 +53,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 export function tickLabels(times, distance) {
   let before = "";
   return times.map((time) => {
+    if (!Number.isInteger(time)) return ""; // closer than seconds, which a clock of seconds cannot tell
     const iso = isoOf(time);
     const [year, month, day] = iso.slice(0, 10).split("-");
     const date = `${Number(day)} ${MONTHS[month - 1]}`;

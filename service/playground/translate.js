@@ -17,23 +17,41 @@ let asking = new AbortController();
 export async function start() {
   const controls = { "/q": at("text"), "/source": at("languages"), "/target": at("languages"), "/alternatives": at("alternatives") };
   faults = new Faults(controls, at("problem"));
-  at("languages").addEventListener("change", offerBundles);
+  at("languages").addEventListener("change", () => offerBundles());
   at("text").addEventListener("input", askSoon);
   at("alternatives").addEventListener("input", askSoon);
   document.documentElement.addEventListener("themechange", () => shown.forEach((each) => each.draw()));
+  await renew();
+}
+
+/** Offer what is served, if it is another than before; a first text with it. */
+export async function renew() {
   try {
+    const before = served;
     const offered = await choices("translate");
     const manifests = await Promise.all(offered.map(({ value }) => manifest(value)));
     served = offered.map((each, index) => ({ ...each, manifest: manifests[index] })).sort((a, b) => bleu(b) - bleu(a));
     if (!served.length) throw new Error("No bundle that translates is served.");
+    if (textsOf(before) === textsOf(served)) return;
+    for (const { value, text } of before) {
+      if (served.some((each) => each.value === value && each.text === text)) continue;
+      shown.get(value)?.remove();
+      shown.delete(value);
+    }
     await offerLanguages();
-    const { q } = await getJson(`models/${encodeURIComponent(served[0].value)}/sample`);
-    if (!at("text").value) at("text").value = q;
-    offerBundles();
+    if (!before.length) {
+      const { q } = await getJson(`models/${encodeURIComponent(served[0].value)}/sample`);
+      if (!at("text").value) at("text").value = q;
+    }
+    offerBundles(chosen());
   } catch (error) {
     refuse(error);
   }
 }
+
+const textsOf = (each) => each.map(({ text }) => text).join("\n");
+
+const chosen = () => [...at("bundles").querySelectorAll(":checked")].map(({ value }) => value);
 
 /** The best first, as the API asks it where a request names none. */
 const bleu = ({ manifest: { metrics } }) => (typeof metrics.bleu === "number" ? metrics.bleu : 0);
@@ -47,10 +65,11 @@ async function offerLanguages() {
   offer(at("languages"), pairs.map((pair) => ({ value: pair, text: told(pair) })));
 }
 
-/** Those for the languages chosen, the best two of them ticked; of an older version nobody asks at first. */
-function offerBundles() {
+/** Those for the languages chosen. If none of `kept` is there, the best two are ticked; of an older version nobody asks at first. */
+function offerBundles(kept = []) {
   const fitting = served.filter((each) => pairOf(each) === at("languages").value);
-  const ticked = fitting.filter(({ value }) => !value.includes(":")).slice(0, AT_FIRST);
+  const still = fitting.filter(({ value }) => kept.includes(value));
+  const ticked = still.length ? still : fitting.filter(({ value }) => !value.includes(":")).slice(0, AT_FIRST);
   const boxes = fitting.map((each) => {
     const { value, text } = each;
     const box = make("input", { type: "checkbox", value, checked: ticked.includes(each), change: showChosen });
@@ -62,10 +81,10 @@ function offerBundles() {
 }
 
 function showChosen() {
-  const chosen = [...at("bundles").querySelectorAll(":checked")].map(({ value }) => value);
-  for (const [name, translation] of shown) if (!chosen.includes(name)) translation.remove();
+  const names = chosen();
+  for (const [name, translation] of shown) if (!names.includes(name)) translation.remove();
   shown = new Map(
-    chosen.map((name) => [
+    names.map((name) => [
       name,
       shown.get(name) ?? new Translation(at("results"), name, served.find(({ value }) => value === name).manifest),
     ]),

@@ -210,3 +210,18 @@ def test_a_table_that_does_not_fit_is_told_in_the_apis_words(page, api):
     page.click("#attention-sample")
     settled(page)
     assert not page.locator("#attention-table-faults li").count()
+
+
+def test_back_in_the_forecast_it_is_the_row_chosen_here_or_its_own_sample(page):
+    page.fill("#attention-table", "100")
+    page.wait_for_selector("#attention-row:text-is('100 of 120')")
+    page.click("nav a[data-view=forecast]")
+    page.wait_for_selector("#forecast-origin-row:text-is('100 of 120')")
+    page.wait_for_selector("#forecast-summary:has-text('after 2026-01-09 04:00')")
+    page.select_option("#forecast-model", "wth-linear")
+    page.wait_for_selector("#forecast-summary:has-text('wth-linear')")
+    page.click("nav a[data-view=attention]")
+    settled(page)
+    page.click("nav a[data-view=forecast]")
+    page.wait_for_selector("#forecast-panels:not([aria-busy]) .chart")
+    assert "wth-linear" in page.inner_text("#forecast-summary")

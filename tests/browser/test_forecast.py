@@ -73,11 +73,12 @@ def number(value):
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def test_a_sample_is_there_at_once(page, api):
+def test_a_sample_is_there_at_once_with_a_truth(page, api):
     settled(page)
-    sample = api.get("/models/etth1-informer/sample", headers={"accept": "text/csv"}).text
+    sample = api.get("/models/etth1-informer/sample?rows=120", headers={"accept": "text/csv"}).text
     assert page.input_value("#forecast-table") == sample
-    said = forecast(api, sample)
+    assert page.inner_text("#forecast-origin-row") == "96 of 120"
+    said = forecast(api, upto(sample, 96))
     assert page.locator("#forecast-panels .name").all_inner_texts() == list(said["values"])
     assert page.locator("#forecast-panels .unit").all_inner_texts() == ["°C"]
     shown = table_of(page)
@@ -86,12 +87,22 @@ def test_a_sample_is_there_at_once(page, api):
     for column, values in enumerate(said["values"].values(), 1):
         assert [float(row[column]) for row in shown[1:]] == values
     assert "etth1-informer, version 1: 24 steps after 2026-01-09 00:00" in page.inner_text("#forecast-summary")
+    truth = [float(cell) for cell in sample.splitlines()[-1].split(",")[1:]]
     at_end = readings(page, "End")
-    assert at_end == [f"2026-01-10 00:00 {reading(said, name, 23)}" for name in COLUMNS]
+    assert at_end == [
+        f"2026-01-10 00:00 {reading(said, name, 23)} · truth {number(came)}"
+        for name, came in zip(COLUMNS, truth, strict=True)
+    ]
+    assert page.locator("#forecast-panels .error").count() == 7
     assert readings(page, "Home") == [
         f"2026-01-05 01:00 {number(column[0])}" for column in said["history"]["values"].values()
     ]
-    assert page.locator(".legend li:visible").all_inner_texts() == ["history", "forecast", "80 %", "95 %"]
+    legend = ["history", "forecast", "80 %", "95 %", "truth"]
+    assert page.locator(".legend li:visible").all_inner_texts() == legend
+    page.locator("#forecast-origin").fill("120")
+    settled(page)
+    assert "24 steps after 2026-01-10 00:00" in page.inner_text("#forecast-summary")
+    assert page.locator(".legend li:visible").all_inner_texts() == legend[:4]
 
 
 def test_every_bundle_that_forecasts_is_offered_with_its_own_sample(page, api):
@@ -178,10 +189,9 @@ def test_hovering_reads_the_values_of_every_column(page, api):
     settled(page)
     box = page.locator(".chart .u-over").nth(2).bounding_box()
     page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 40)
-    said = forecast(api, page.input_value("#forecast-table"))
-    assert page.locator("#forecast-panels .reading").all_inner_texts() == [
-        f"2026-01-10 00:00 {reading(said, name, 23)}" for name in COLUMNS
-    ]
+    said = forecast(api, upto(page.input_value("#forecast-table"), 96))
+    read = [text.partition(" · truth")[0] for text in page.locator("#forecast-panels .reading").all_inner_texts()]
+    assert read == [f"2026-01-10 00:00 {reading(said, name, 23)}" for name in COLUMNS]
     page.mouse.move(5, 5)
     page.wait_for_selector(".reading >> nth=0 >> text=/^forecast/")
 

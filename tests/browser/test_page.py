@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from service.keys import add_key
-from tests.browser.conftest import ROOT, serving
+from tests.browser.conftest import ROOT, copied, serving
 
 pytestmark = pytest.mark.browser
 
@@ -259,7 +260,6 @@ def test_views_without_a_bundle_say_so(open_page):
         ("translate", "No bundle that translates is served."),
         ("names", "No bundle that generates is served."),
     ):
-        page.evaluate("async () => (await import('/playground/bundles.js')).forgetBundles()")
         page.click(f"nav a[data-view={view}]")
         page.wait_for_selector(f"#{view}-problem:has-text('{told}')")
 
@@ -269,3 +269,33 @@ def test_a_service_that_is_gone_is_told(open_page):
     page.route("**/forecast?*", lambda route: route.abort())
     page.fill("#forecast-horizon", "3")
     page.wait_for_selector("#forecast-problem:has-text('The service does not answer.')")
+
+
+def test_a_new_version_is_offered_to_a_page_that_is_open(open_page, tmp_path):
+    for bundle in ("bundles/hourly", "translators/words", "generators/syllables"):
+        (tmp_path / Path(bundle).name).mkdir()
+        (tmp_path / Path(bundle).name / "1").symlink_to(ROOT / "tests" / bundle / "1")
+    with serving(tmp_path, SEQCAST_WATCH_S="0.2") as url, httpx.Client(base_url=url) as api:
+        page = open_page(url=url)
+        for view in ("forecast", "translate", "names"):
+            ready(page, view)
+        page.fill("#names-prompt", "ka")
+        ready(page, "translate")
+        text = page.input_value("#translate-text")
+        for name, folder in (("words", "translators"), ("hourly", "bundles"), ("syllables", "generators")):
+            copied(tmp_path, ROOT / "tests" / folder / name, name, lambda manifest: None, version=2)
+        while [each["version"] for each in api.get("/models").json()["models"]] != [2, 2, 2]:
+            page.wait_for_timeout(200)
+        # as where its tab is looked at again
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_selector("#translate-results h3:has-text('version 2')")
+        assert page.locator("#translate-bundles label").all_inner_texts() == ["words · version 2", "words · version 1"]
+        assert page.locator("#translate-bundles :checked").count() == page.locator("article").count() == 1
+        assert page.input_value("#translate-text") == text
+        page.click("nav a[data-view=names]")
+        page.wait_for_selector("#names-summary:has-text('syllables, version 2')")
+        assert page.input_value("#names-prompt") == "ka"
+        page.click("nav a[data-view=forecast]")
+        page.wait_for_selector("#forecast-summary:has-text('hourly, version 2')")
+        offered = page.locator("#forecast-model option").all_inner_texts()
+        assert offered == ["hourly · version 2", "hourly · version 1"]
