@@ -13,12 +13,18 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status 0, 1 with one message on stderr when seqcast itself has a complaint, or 130 after Ctrl-C."""
+    """Exit status 0, 1 with one message on stderr of its own, 130 after Ctrl-C, or 143 after SIGTERM."""
+    # a container's first process gets no signal that it has no handler for: `docker stop` would wait, and then kill
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(argv)
     except KeyboardInterrupt:  # maybe among the imports of a verb, which take seconds
         print("seqcast: interrupted", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _terminate(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 def _run(argv: list[str] | None) -> int:

@@ -224,11 +224,14 @@ def test_import_tutorial_hands_every_flag_on(monkeypatch, cli):
     assert plain[-1] == importing.Wishes()
 
 
-def test_an_interrupt_is_no_traceback(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status", "told"), [(signal.SIGINT, 130, "seqcast: interrupted\n"), (signal.SIGTERM, 143, "")]
+)
+def test_a_signal_ends_it_without_a_traceback(tmp_path, number, status, told):
     table = tmp_path / "table.csv"
     os.mkfifo(table)
     command = [sys.executable, "-m", "seqcast", "train", "--data", str(table)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, table.open("w"):  # it reads
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, complaint = process.communicate(timeout=60)
-    assert (process.returncode, complaint) == (130, "seqcast: interrupted\n")
+    assert (process.returncode, complaint) == (status, told)
