@@ -1,6 +1,7 @@
 """The process: uvicorn around the application, logs, and the welcome once it is ready."""
 
 import asyncio
+import logging
 import signal
 import socket
 
@@ -13,6 +14,8 @@ from service.logs import configure_logs
 from service.settings import Settings
 from service.state import State
 from service.turnstile import Turnstile
+
+log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
@@ -58,7 +61,11 @@ class _Server(uvicorn.Server):
             await self._accept_sooner()
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            print(_welcome(self._app.state.seqcast, f"http://{authority}"), flush=True)
+            url = f"http://{authority}"
+            if self._app.state.seqcast.settings.log_format == "json":
+                log.info("seqcast answers at %s", url)  # what is not served, the log has told already
+            else:
+                print(_welcome(self._app.state.seqcast, url), flush=True)
 
     async def _accept_sooner(self) -> None:
         """libuv takes one connection from a socket in a turn: under load, when turns are long, new ones would wait."""

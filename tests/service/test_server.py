@@ -36,7 +36,7 @@ def serving(folder, log=subprocess.DEVNULL, **variables):
     environment = {**ENVIRONMENT, "PYTHONWARNINGS": "error", **variables}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
         try:
-            yield process, welcome(process)
+            yield process, welcome(logged(process, log) if variables.get("SEQCAST_LOG_FORMAT") == "json" else process.stdout)
         finally:
             process.terminate()
             process.communicate(timeout=30)
@@ -49,17 +49,25 @@ def log(tmp_path):
         yield file
 
 
-def welcome(process):
+def logged(process, log):
+    """The lines of its log, as they come."""
+    with Path(log.name).open() as lines:
+        while process.poll() is None:
+            yield from lines
+            time.sleep(0.05)
+
+
+def welcome(stream):
     lines = []
-    for line in process.stdout:
+    for line in stream:
         lines.append(line.rstrip("\n"))
-        if line.startswith(("curl ", "not served: ")):
+        if line.startswith(("curl ", "not served: ")) or '"message":"seqcast answers at' in line:
             break
     return lines
 
 
 def address(lines):
-    return re.search(r"http://[\d.:]+", lines[0])[0]
+    return re.search(r"http://[\d.:]+", "\n".join(lines))[0]
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +175,7 @@ def test_no_request_that_it_took_fails_when_it_is_ended_under_load(series, log):
         assert process.wait(60) == 0
         for client in clients:
             client.result()
+        assert process.stdout.read() == ""  # what collects JSON finds nothing else
     log.seek(0)
     taken = [told["status"] for told in map(json.loads, log) if "route" in told]
     assert len(answered) >= 40
