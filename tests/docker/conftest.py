@@ -170,8 +170,8 @@ def base_with_wheels():
     for image in docker("image", "ls", "--quiet", "--filter", "dangling=false").split():
         found = inspect(image)
         config = found["Config"]
-        # what was built on it runs as somebody
-        if any(each.startswith("PIP_FIND_LINKS=") for each in config["Env"] or ()) and not config["User"]:
+        # what was built on it has a command of its own
+        if any(each.startswith("PIP_FIND_LINKS=") for each in config["Env"] or ()) and not config["Entrypoint"]:
             return {"BASE": found["RepoTags"][0]}
     return {}
 

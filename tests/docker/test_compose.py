@@ -11,11 +11,32 @@ from math import sin, tau
 import httpx
 import pytest
 
-from tests.docker.conftest import CPUS, PROJECT, docker, logs, until
+from tests.docker.conftest import CPUS, PROJECT, docker, inspect, logs, until
 
 pytestmark = pytest.mark.docker
 
 CLIENTS = 4
+LONG = """
+name = "long"
+seed = 1
+architecture = "informer"
+[model]
+seq_len = 24
+label_len = 12
+pred_len = 6
+d_model = 16
+n_heads = 2
+d_ff = 32
+[training]
+epochs = 1000
+patience = 1000
+"""
+
+
+def write_table(path):
+    hours = [datetime(2026, 1, 5) + timedelta(hours=hour) for hour in range(1000)]
+    rows = [f"{hour.isoformat()},{30 + 10 * sin(hour.hour / 24 * tau) + hour.day % 7:.2f}" for hour in hours]
+    path.write_text("\n".join(["timestamp,power_kw", *rows]))
 
 
 def test_forecasts_from_outside(stack):
@@ -80,9 +101,7 @@ def test_shows_its_page(stack):
 
 
 def test_trains_on_a_mounted_table_and_serves_it_without_a_restart(stack):
-    hours = [datetime(2026, 1, 5) + timedelta(hours=hour) for hour in range(1000)]
-    rows = [f"{hour.isoformat()},{30 + 10 * sin(hour.hour / 24 * tau) + hour.day % 7:.2f}" for hour in hours]
-    (stack.data / "table.csv").write_text("\n".join(["timestamp,power_kw", *rows]))
+    write_table(stack.data / "table.csv")
     (stack.data / "building.toml").write_text('name = "building"\nseed = 1\narchitecture = "linear"\n')
     began = stack.state("api")["StartedAt"]
     told = stack.compose("--profile", "train", "run", "--rm", "train", "data/building.toml")
@@ -93,6 +112,19 @@ def test_trains_on_a_mounted_table_and_serves_it_without_a_restart(stack):
     assert all(10 < value < 60 for value in power)
     assert stack.state("api")["StartedAt"] == began
     assert stack.get("/models/etth1-linear").status_code == 200  # what is shipped is served beside it
+
+
+def test_a_training_job_that_is_stopped_ends_at_once(built):
+    """As the first process of its container it would get no signal that it does not handle."""
+    (built.data / "long.toml").write_text(LONG)
+    write_table(built.data / "long.csv")
+    job = built.compose("run", "--detach", "train", "data/long.toml", "--data", "data/long.csv").strip()
+    try:
+        until("an epoch is over", lambda: "epoch 1:" in logs(job), seconds=240)
+        docker("stop", "--time", "120", job)
+        assert inspect(job)["State"]["ExitCode"] == 143
+    finally:
+        docker("rm", "--force", job)
 
 
 def test_prometheus_sees_the_service(stack):

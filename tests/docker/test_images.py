@@ -1,8 +1,10 @@
 """The images by themselves: what is in them, and how they run with no rights at all."""
 
 import json
+import os
 import shutil
 
+import httpx
 import pytest
 
 from tests.docker.conftest import PROJECT, ROOT, docker, get, inspect, logs, until
@@ -40,7 +42,11 @@ def test_a_change_of_code_changes_only_the_last_layer(built):
 @pytest.mark.parametrize(
     ("image", "has", "has_not"),
     [
-        ("api", {"fastapi", "onnxruntime", "pyarrow.ipc"}, {"torch", "onnx", "pip", "setuptools", "pytest"}),
+        (
+            "api",
+            {"fastapi", "onnxruntime", "opentelemetry.sdk", "pyarrow.ipc"},
+            {"torch", "onnx", "pip", "setuptools", "pytest"},
+        ),
         ("train", {"torch", "onnx"}, {"fastapi", "pip", "pytest"}),
     ],
 )
@@ -61,9 +67,42 @@ def test_is_nobody_and_owns_nothing_that_it_runs(built, image):
     assert docker("run", "--rm", "--entrypoint=python3", f"{PROJECT}-{image}", "-c", code).split() == ["65534", "[]"]
 
 
+def ready(url):
+    answer = get(f"{url}/readyz")
+    return answer is not None and answer.status_code == 200
+
+
 def test_the_service_needs_nothing_but_a_place_for_large_forms(container):
-    _, url = container(*CONTAINED[:-1])
-    until("ready", lambda: (answer := get(f"{url}/readyz")) is not None and answer.status_code == 200)
+    name, url = container(*CONTAINED[:-1])
+    until("ready", lambda: ready(url))
+    assert get(f"{url}/models").status_code == 200
+    assert all(json.loads(line)["level"] == "INFO" for line in logs(name).splitlines())
+
+
+def test_is_healthy_at_another_port_and_where_containers_are_given_a_proxy(container):
+    proxies = ("--env=http_proxy=http://127.0.0.1:9", "--env=HTTP_PROXY=http://127.0.0.1:9")
+    name, _ = container(*CONTAINED[:-1], *proxies, "--env=SEQCAST_PORT=9000", "--health-interval=1s")
+    until("healthy", lambda: inspect(name)["State"]["Health"]["Status"] == "healthy")
+
+
+def test_asks_for_the_keys_of_a_mounted_folder(built, container, tmp_path):
+    """As docs/operations.md has it: they are made in a container too, and go where their lines go."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    keys = folder / "keys.txt"
+    make = ("run", "--rm", f"--user={os.getuid()}", f"--volume={folder}:/keys", f"{PROJECT}-api", "keys", "add")
+    key = docker(*make, "building-7", "--file", "/keys/keys.txt").strip()
+    keys.chmod(0o644)
+    _, url = container(*CONTAINED[:-1], "--env=SEQCAST_API_KEYS=/keys/keys.txt", f"--volume={folder}:/keys:ro")
+    until("ready", lambda: ready(url))
+
+    def status(**headers):
+        return httpx.get(f"{url}/models", headers=headers, timeout=10).status_code
+
+    assert (status(), status(**{"x-api-key": key})) == (401, 200)
+    (folder / "new.txt").write_text("")
+    (folder / "new.txt").replace(keys)  # as editors save
+    assert status(**{"x-api-key": key}) == 403
 
 
 def test_says_why_it_is_not_ready(built, container, tmp_path):
