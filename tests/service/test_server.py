@@ -36,7 +36,10 @@ def serving(folder, log=subprocess.DEVNULL, **variables):
     environment = {**ENVIRONMENT, "PYTHONWARNINGS": "error", **variables}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
         try:
-            yield process, welcome(logged(process, log) if variables.get("SEQCAST_LOG_FORMAT") == "json" else process.stdout)
+            yield (
+                process,
+                welcome(logged(process, log) if variables.get("SEQCAST_LOG_FORMAT") == "json" else process.stdout),
+            )
         finally:
             process.terminate()
             process.communicate(timeout=30)
