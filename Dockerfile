@@ -4,13 +4,11 @@ ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS source
 WORKDIR /src
-RUN python3 -m venv --without-pip /opt/seqcast
+# dependencies first, with an outline of the code that they are of: each of its files changes more often than they do
+RUN python3 -m venv --without-pip /opt/seqcast && mkdir contract model service && \
+    touch README.md LICENSE seqcast.py contract/__init__.py model/__init__.py service/__init__.py
 COPY docker/trim.sh /trim.sh
-# dependencies first: they change less often than the code, of which they need the outline
-COPY pyproject.toml constraints.txt README.md LICENSE seqcast.py ./
-COPY contract/__init__.py contract/
-COPY model/__init__.py model/
-COPY service/__init__.py service/
+COPY pyproject.toml constraints.txt ./
 
 FROM source AS packages
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -22,6 +20,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/seqcast install --constraint constraints.txt '.[serve-gpu,otel]' && sh /trim.sh /opt/seqcast
 
 FROM source AS code
+COPY README.md LICENSE seqcast.py ./
 COPY contract contract
 COPY model model
 COPY service service

@@ -5,19 +5,20 @@ ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS source
 WORKDIR /src
-RUN python3 -m venv --without-pip /opt/seqcast
-COPY pyproject.toml constraints.txt README.md LICENSE seqcast.py ./
-COPY contract/__init__.py contract/
-COPY model/__init__.py model/
-COPY service/__init__.py service/cli.py service/
+# dependencies first, with an outline of the code that they are of: each of its files changes more often than they do
+RUN python3 -m venv --without-pip /opt/seqcast && mkdir contract model service && \
+    touch README.md LICENSE seqcast.py contract/__init__.py model/__init__.py service/__init__.py
+COPY pyproject.toml constraints.txt ./
 
 FROM source AS packages
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/seqcast install --constraint constraints.txt '.[train]'
 
 FROM source AS code
+COPY README.md LICENSE seqcast.py ./
 COPY contract contract
 COPY model model
+COPY service/__init__.py service/cli.py service/
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/seqcast install --no-deps --prefix=/code .
 
