@@ -7,6 +7,8 @@ SeqcastError
 │   ├── FaultyRecipe        a recipe file
 │   └── FaultySettings      the service's settings
 ├── UnknownModel            no such model, or no such version of it
+├── NotHttp                 bytes that are no request
+├── HeadTooLarge            a request's headers over the limit
 ├── BodyTooLarge            a request body over the limit
 ├── BodyTooSlow             a request body that did not come in time
 ├── UnknownMediaType        a request body of a kind that is not read
@@ -76,6 +78,14 @@ class FaultySettings(FaultyInput):
 
 class UnknownModel(SeqcastError):
     """No model of this name, or no such version of it, is served."""
+
+
+class NotHttp(SeqcastError):
+    """Bytes that are no request."""
+
+
+class HeadTooLarge(SeqcastError):
+    """A request's headers over the limit."""
 
 
 class BodyTooLarge(SeqcastError):

@@ -17,7 +17,9 @@ from contract.errors import (
     Fault,
     FaultyInput,
     FaultyRequest,
+    HeadTooLarge,
     MissingKey,
+    NotHttp,
     NotReady,
     QueueFull,
     SeqcastError,
@@ -42,6 +44,8 @@ _INFERENCE_ERRORS_TOLD = 100
 _STATUS: dict[type[SeqcastError], HTTPStatus] = {
     FaultyRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnknownModel: HTTPStatus.NOT_FOUND,
+    NotHttp: HTTPStatus.BAD_REQUEST,
+    HeadTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

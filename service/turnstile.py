@@ -1,4 +1,4 @@
-"""uvicorn's protocol of a connection, with a turnstile in it: to turn a request away costs next to nothing.
+"""A connection with a turnstile in it: to turn a request away costs next to nothing.
 
 Of ten times the requests that can be answered nine parts are refused, and what refusing takes nobody is answered in. So
 it is done here, in the gate's words, without a task, a scope or a route.
@@ -8,9 +8,10 @@ import re
 from functools import lru_cache
 
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from contract.errors import QueueFull
+from service.connection import Connection
 from service.engine.admission import Refusal
 from service.errors import answer_to
 from service.gate import SHORT, door_of
@@ -26,13 +27,11 @@ _NOT_PLAIN = re.compile(
 _IDS = re.compile(rb"^(x-request-id|traceparent): ?([ -~]*)\r\n", re.IGNORECASE | re.MULTILINE)
 
 
-class Turnstile(HttpToolsProtocol):
-    """uvicorn's, but while requests are turned away it looks at those that come whole, and refuses them itself."""
+class Turnstile(Connection):
+    """Any other, but while requests are turned away it looks at those that come whole, and refuses them itself."""
 
-    application: FastAPI
     coming: list[None]
     """One for each that was let through and is not at the gate yet."""
-    _within = False
     _refused = 0.0
 
     @classmethod
@@ -49,14 +48,6 @@ class Turnstile(HttpToolsProtocol):
             # by when its task, which has just been made, is at the gate
             self.coming.append(None)
             self.loop.call_soon(self.coming.pop)
-
-    def on_message_begin(self) -> None:
-        self._within = True
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        self._within = False
-        super().on_message_complete()
 
     def timeout_keep_alive_handler(self) -> None:
         rest = self._refused + self.timeout_keep_alive - self.loop.time()
