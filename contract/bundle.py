@@ -1,13 +1,16 @@
 """Bundles on disk: `<root>/<name>/<version>/` with a manifest, graphs, golden vectors and a card."""
 
+import errno
 import hashlib
 import io
+import os
 import re
 import shutil
+import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,13 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import FaultyManifest, MissingFile, UnusableFile, WrongHash
-from contract.manifest import Manifest
+from contract.manifest import NAME, Manifest
 from contract.text import Vocabulary
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 CARD = "card.md"
-_VERSION = re.compile(r"[1-9][0-9]*")
+LARGEST_MANIFEST = 2**26
+"""Bytes: a thousand times that of a dozen columns."""
+_VERSION = re.compile(r"[1-9][0-9]{0,14}")  # up to what every reader of JSON holds exactly
+_NO_BUNDLES = {"lost+found", "__pycache__"}
 # what numpy and zipfile raise at bytes that are no such file; RuntimeError where they are encrypted
 _UNREADABLE = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
@@ -67,7 +73,7 @@ class Bundle:
 
 def read_bundle(path: Path) -> Bundle:
     """Raises a BundleError that says what is wrong with the bundle at `path`."""
-    manifest = Manifest.from_json(_read(path / MANIFEST))
+    manifest = Manifest.from_json(_read(path / MANIFEST, LARGEST_MANIFEST))
     if (manifest.name, str(manifest.version)) != (path.parent.name, path.name):
         raise FaultyManifest(
             f"expected {path.parent.name}/{path.name} as in its path, came {manifest.name}/{manifest.version}"
@@ -84,13 +90,24 @@ def read_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest, files)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int | None = None) -> bytes:
+    """A regular file's bytes: a pipe or a device would be waited for, or give bytes without end."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise UnusableFile(f"{path.name} cannot be read: it is no regular file")
+            if most is not None and found.st_size > most:
+                raise UnusableFile(f"{path.name} cannot be read: expected up to {most} bytes, came {found.st_size}")
+            return file.read()
     except FileNotFoundError as error:
         raise MissingFile(f"{path.name} is missing") from error
+    except IsADirectoryError as error:
+        raise UnusableFile(f"{path.name} cannot be read: it is no regular file") from error
     except OSError as error:
         raise UnusableFile(f"{path.name} cannot be read: {error.strerror}") from error
+    except MemoryError as error:
+        raise UnusableFile(f"{path.name} cannot be read: it is larger than the memory") from error
 
 
 def write_bundle(root: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
@@ -121,10 +138,74 @@ def next_version(root: Path, name: str) -> int:
     return max(bundle_versions(root).get(name, []), default=0) + 1
 
 
-def bundle_versions(root: Path) -> dict[str, list[int]]:
-    """The versions of each name under `root`, newest first; anything else there is passed over."""
-    found: dict[str, list[int]] = {}
-    for path in sorted(root.glob("*/*")):
-        if path.is_dir() and _VERSION.fullmatch(path.name):
-            found.setdefault(path.parent.name, []).append(int(path.name))
-    return {name: sorted(versions, reverse=True) for name, versions in found.items()}
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a folder of bundles."""
+
+    versions: Mapping[str, Sequence[int]]
+    """Of each name, newest first."""
+    passed_over: Sequence[str]
+    """Folders that may be meant as versions and cannot be served, each with why."""
+
+
+def bundle_versions(root: Path) -> Mapping[str, Sequence[int]]:
+    """The versions of each name under `root`, newest first; anything else there is passed over. Raises OSError."""
+    return look_through(root).versions
+
+
+def look_through(root: Path) -> Contents:
+    """Nothing, if `root` is not there. Files, and what tools and file systems put beside, are not told of.
+
+    Raises OSError.
+    """
+    versions: dict[str, list[int]] = {}
+    passed_over: list[str] = []
+    try:
+        names = _folders(root)
+    except PermissionError as error:
+        return Contents({}, [f"{printable(str(root))} cannot be read: {error.strerror}"])
+    for name in names:
+        try:
+            inner = _folders(root / name)
+        except PermissionError as error:
+            passed_over.append(f"{printable(name)} cannot be read: {error.strerror}")
+            continue
+        numbers = [each for each in inner if _VERSION.fullmatch(each)]
+        if not NAME.fullmatch(name):
+            if numbers:
+                passed_over.append(f"{printable(name)} is passed over: expected a name of {NAME.pattern}")
+            continue
+        if numbers:
+            versions[name] = sorted(map(int, numbers), reverse=True)
+        passed_over += [
+            f"{name}/{printable(each)} is passed over: expected a version such as 12, of up to 15 digits"
+            for each in inner
+            if each not in numbers and (numbers or os.path.lexists(root / name / each / MANIFEST))
+        ]
+    return Contents(versions, passed_over)
+
+
+def _folders(path: Path) -> list[str]:
+    """Names of the folders in `path`, in order, but for hidden ones, such as drafts and what rsync is at."""
+    try:
+        with os.scandir(path) as entries:
+            found = [each.name for each in entries if not each.name.startswith(".") and _is_folder(each)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(set(found) - _NO_BUNDLES)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one that can be got at; a link may go in circles."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EACCES, errno.ENOTDIR):
+            return False
+        raise
+
+
+def printable(name: str) -> str:
+    """A name of the file system, which may be of any bytes, as text to show."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -172,6 +172,7 @@ class Manifest:
         """Raises NewerFormat or FaultyManifest, which lists every fault."""
         try:
             data = json.loads(text)
+            json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair could not be told to anybody
         except (ValueError, RecursionError) as error:
             raise FaultyManifest(f"expected JSON: {error}") from error
         # first, since a newer format may have other fields

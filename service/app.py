@@ -15,6 +15,7 @@ from service.engine.session import choose_device
 from service.errors import add_error_handlers
 from service.gate import Gate
 from service.keys import Keys
+from service.loader import Loader
 from service.metrics import Metrics
 from service.openapi import add_components
 from service.routes import backtest, forecast, generate, health, inference, models, playground, translate, v2
@@ -40,8 +41,9 @@ def create_app(settings: Settings) -> FastAPI:
         log.info("%d rows at a time on %s", pool.threads, device)
         limits = Limits(pool.threads * settings.max_queue_requests, settings.max_queue_rows, settings.max_queue_bytes)
         lines = Lines(pool, limits)
-        metrics.show_engine(str(device), lines)
-        app.state.seqcast = State.of(settings, repository, lines, metrics, keys)
+        loader = Loader(repository)
+        metrics.show_engine(str(device), lines, loader.busy_s)
+        app.state.seqcast = State.of(settings, loader, lines, metrics, keys)
         async with follow_folder(app):
             yield
         pool.close()

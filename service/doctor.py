@@ -8,7 +8,7 @@ from typing import Any
 
 from contract.errors import NotReady, SeqcastError
 from service.engine.batching import cpu_quota, usable_cpus
-from service.engine.repository import bundle_folders, joined, load_bundle
+from service.engine.repository import Look, joined, load_bundle, look
 from service.engine.session import CPU, Device, choose_device, lack_of_cuda, providers
 from service.settings import Settings
 
@@ -23,8 +23,10 @@ def examine(settings: Settings) -> dict[str, Any]:
         device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib)
     except NotReady as error:
         complaints.append(str(error))
-    bundles = _bundles(settings, device)
+    found = look(settings.bundles)
+    bundles = _bundles(found, device)
     complaints += [f"{each['name']}:{each['version']}: {each['fails']}" for each in bundles if each["fails"]]
+    complaints += found.passed_over
     if not bundles:
         complaints.append(f"no bundle in {joined(settings.bundles)}")
     return {
@@ -56,11 +58,11 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _bundles(settings: Settings, device: Device) -> list[dict[str, Any]]:
+def _bundles(found: Look, device: Device) -> list[dict[str, Any]]:
     """Every version, loaded as the service would and let go of."""
-    found = []
-    for name, versions in bundle_folders(settings.bundles).items():
-        for number, path in versions.items():
+    told = []
+    for name, versions in found.versions.items():
+        for number, (path, _) in versions.items():
             began = time.perf_counter()
             task, fails = None, None
             try:
@@ -68,8 +70,8 @@ def _bundles(settings: Settings, device: Device) -> list[dict[str, Any]]:
             except SeqcastError as error:
                 fails = f"{type(error).__name__}: {error}"
             seconds = round(time.perf_counter() - began, 3)
-            found.append({"name": name, "version": number, "task": task, "fails": fails, "seconds": seconds})
-    return found
+            told.append({"name": name, "version": number, "task": task, "fails": fails, "seconds": seconds})
+    return told
 
 
 def doctor_report(found: dict[str, Any]) -> str:

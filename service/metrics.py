@@ -1,7 +1,7 @@
 """Prometheus metrics, in seconds and bytes. Label values come from the service alone: a client cannot grow them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from importlib.metadata import version
 
@@ -101,12 +101,18 @@ class Metrics:
         self._ready = Gauge(
             "seqcast_ready", "1 if every bundle that was there at the start is served", registry=registry
         )
+        self._loading = Gauge(
+            "seqcast_loader_busy_seconds",
+            "For how long one look for versions, or the load of one, has lasted; 0 between them",
+            registry=registry,
+        )
         self._turned_away: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
         self._build = Gauge("seqcast_build_info", "1 for this seqcast", ["version", "device"], registry=registry)
 
-    def show_engine(self, device: str, lines: Lines) -> None:
-        """What it computes on, and who waits for it."""
+    def show_engine(self, device: str, lines: Lines, loading_s: Callable[[], float]) -> None:
+        """What it computes on, who waits for it, and for how long the loader has been at one thing."""
         self._build.labels(version("seqcast"), device).set(1)
+        self._loading.set_function(loading_s)
         self.registry.register(_Queue(lines))
 
     def show_bundles(self, served: Iterable[Manifest], failures: Iterable[Failure], *, ready: bool) -> None:

@@ -2,16 +2,13 @@
 
 import asyncio
 import logging
-import os
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from fastapi import FastAPI, Request
 
+from contract.errors import TooLate
 from service.decoder import Decoder
 from service.engine.admission import Lines, Passage
 from service.engine.repository import LoadedBundle, Repository, Served
@@ -19,6 +16,7 @@ from service.forecaster import Forecasters
 from service.generator import Generators
 from service.inference.statistics import Statistics
 from service.keys import Keys
+from service.loader import Change, Loader
 from service.metrics import Metrics
 from service.settings import Settings
 from service.translator import Translator, Translators
@@ -27,18 +25,6 @@ log = logging.getLogger(__name__)
 
 PASSAGE = "seqcast.passage"
 """Of a request's scope."""
-NICE = 10
-"""Of the thread that loads: beside requests it gets a tenth of a core."""
-
-
-def _loader() -> ThreadPoolExecutor:
-    """A thread that steps back behind those which compute."""
-
-    def step_back() -> None:
-        if sys.platform == "linux":  # elsewhere a priority is the whole process's
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-    return ThreadPoolExecutor(1, thread_name_prefix="seqcast-loader", initializer=step_back)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +32,9 @@ class State:
     """Built at start-up by the application's lifespan, and anew when other models are served."""
 
     settings: Settings
-    repository: Repository
+    loader: Loader
     served: Served
-    """What the repository served when this was made: it goes on to load others."""
+    """What its repository served when this was made: it goes on to load others."""
     lines: Lines
     forecasters: Forecasters
     translators: Translators
@@ -56,39 +42,40 @@ class State:
     metrics: Metrics
     keys: Keys | None
     statistics: Statistics = field(default_factory=Statistics)
-    loader: ThreadPoolExecutor = field(default_factory=_loader)
-    """Its one thread alone changes the repository."""
 
     @classmethod
-    def of(
-        cls, settings: Settings, repository: Repository, lines: Lines, metrics: Metrics, keys: Keys | None
-    ) -> "State":
-        """What serves the models that the repository has loaded."""
-        served = repository.served
+    def of(cls, settings: Settings, loader: Loader, lines: Lines, metrics: Metrics, keys: Keys | None) -> "State":
+        """What serves the models that the loader's repository has loaded."""
+        served = loader.repository.served
         manifests = (loaded.manifest for loaded in served.all)
         metrics.show_bundles(manifests, served.failures, ready=not served.complaints())
         forecasters, translators = Forecasters(served, settings), Translators(_translators(served), settings)
         generators = Generators(served, settings)
-        return cls(settings, repository, served, lines, forecasters, translators, generators, metrics, keys)
+        return cls(settings, loader, served, lines, forecasters, translators, generators, metrics, keys)
 
 
-async def change_models(app: FastAPI, change: Callable[[Repository], None]) -> None:
+async def change_models(app: FastAPI, change: Change) -> None:
     """Let `change` alter which models are loaded, one at a time, then serve these, also if it raised.
 
-    Requests that run have what they began with.
+    Requests that run have what they began with. Raises TooLate if it takes longer than a request may; it goes on.
     """
-    # to its end, though who asked for it leaves: a thread cannot be stopped
-    await asyncio.shield(_change(app, change))
+    seconds = app.state.seqcast.settings.timeout_s
+    try:
+        async with asyncio.timeout(seconds):
+            # to its end, though who asked for it leaves: a thread cannot be stopped
+            await asyncio.shield(_change(app, change))
+    except TimeoutError:
+        raise TooLate(f"not done within {seconds:g} s; it goes on") from None
 
 
-async def _change(app: FastAPI, change: Callable[[Repository], None]) -> None:
+async def _change(app: FastAPI, change: Change) -> None:
     state: State = app.state.seqcast
     try:
-        await asyncio.get_running_loop().run_in_executor(state.loader, change, state.repository)
+        await state.loader.run(change)
     finally:
-        if state.repository.served is not app.state.seqcast.served:
-            anew = State.of(state.settings, state.repository, state.lines, state.metrics, state.keys)
-            app.state.seqcast = replace(anew, statistics=state.statistics, loader=state.loader)
+        if state.loader.repository.served is not app.state.seqcast.served:
+            anew = State.of(state.settings, state.loader, state.lines, state.metrics, state.keys)
+            app.state.seqcast = replace(anew, statistics=state.statistics)
 
 
 @asynccontextmanager
@@ -97,22 +84,22 @@ async def follow_folder(app: FastAPI) -> AsyncIterator[None]:
     seconds = app.state.seqcast.settings.watch_s
 
     async def follow() -> None:
+        told = ""
         while seconds:
             await asyncio.sleep(seconds)
-            await change_models(app, Repository.follow)
+            try:
+                await _change(app, Repository.follow)
+                told = ""
+            except Exception as error:  # the next look may go well
+                if told != (told := f"{type(error).__name__}: {error}"):
+                    log.exception("a look for new versions failed")
 
     watching = asyncio.create_task(follow())
-    watching.add_done_callback(_complain)
     try:
         yield
     finally:
         watching.cancel()
-        app.state.seqcast.loader.shutdown(wait=False, cancel_futures=True)
-
-
-def _complain(watching: asyncio.Task[None]) -> None:
-    if not watching.cancelled() and (error := watching.exception()) is not None:
-        log.error("new versions are watched for no more", exc_info=error)
+        await app.state.seqcast.loader.close()
 
 
 def state_of(request: Request) -> State:

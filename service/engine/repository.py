@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from contract.bundle import Bundle, bundle_versions, read_bundle
+from contract.bundle import Bundle, look_through, printable, read_bundle
 from contract.errors import BundleError, GraphFailed, UnknownModel, UnusableBundle, UnusableFile
 from contract.graphs import Graph
 from contract.manifest import Manifest
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 Stamp = tuple[Path, frozenset[tuple[str, int, int, int]]]
 """A version's folder, and name, size and times of change of each file in it: while they stay, so does what was made."""
-Look = Mapping[str, Mapping[int, Stamp]]
-"""Versions by name, newest first."""
+Versions = Mapping[str, Mapping[int, Stamp]]
+"""By name, newest first."""
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 a folder of mkdtemp's in it
 
@@ -106,6 +106,17 @@ class Served:
         return wrong
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was in the folders at a look."""
+
+    versions: Versions = field(default_factory=dict)
+    filled: frozenset[Path] = frozenset()
+    """Folders that have a bundle."""
+    passed_over: Sequence[str] = ()
+    """What is in the way of versions, or may be meant as one, and why it is none."""
+
+
 class Repository:
     """Loads the newest `keep` sound versions of every bundle under `roots`.
 
@@ -117,24 +128,28 @@ class Repository:
         self.device = device
         self.keep = keep
         self.served = Served(roots)
-        self._seen: Look = {}
-        self._filled: frozenset[Path] = frozenset()
+        self.found = Look()
+        """Of the last look, for other threads to tell."""
+        self.at = ""
+        """The folder that is read, or was last."""
+        self._seen = Look()
         self._tried: dict[tuple[str, int], Stamp] = {}
         self._unloaded: dict[str, int] = {}  # by name, the newest version that was there
         self._complained = ""
 
     def load(self) -> None:
         """Load all that is there at the start. What fails is in `served.failures`, never raised."""
-        self._seen, self._filled = look(self.roots), filled(self.roots)
-        self.served = Served(self.roots, expected=frozenset(self._seen))
-        self._serve({name: self._choose(name, self._seen, self._seen) for name in self._seen})
+        self._seen = self._look()
+        versions = self._seen.versions
+        self.served = Served(self.roots, expected=frozenset(versions))
+        self._serve({name: self._choose(name, versions, versions) for name in versions})
 
     def load_one(self, name: str) -> None:
         """Load the newest versions of `name` anew, as they are in the folder now.
 
         Raises UnknownModel if there is no version, and UnusableBundle if none is sound: then what is served stays.
         """
-        found = look(self.roots)
+        found = self._look().versions
         if name not in found:
             folders = " or ".join(root.name for root in self.roots)
             raise UnknownModel(f"expected the name of a folder of versions in {folders}, came {name[:100]!r}")
@@ -151,7 +166,7 @@ class Repository:
         loaded = self.served.get(name)
         if loaded.manifest.name != name:
             raise UnknownModel(f"expected a name without a version, came {name!r}")
-        self._unloaded[name] = max(loaded.manifest.version, *look(self.roots).get(name, ()))
+        self._unloaded[name] = max(loaded.manifest.version, *self._look().versions.get(name, ()))
         self._forget(name)
         self._serve({name: ((), ())})
 
@@ -161,22 +176,31 @@ class Repository:
         A version is tried once its files are as they were at the last look, and again only when they have changed.
         """
         try:
-            found, still_filled = look(self.roots), filled(self.roots)
+            found = self._look()
         except OSError as error:
             self._complain(f"{error.filename} cannot be read: {error.strerror}")
             return
-        emptied = self._filled - still_filled
+        emptied = self._seen.filled - found.filled
         if emptied and self.served.loaded:
             # a volume that is gone for a while rather than all withdrawn, for which there is unload
             self._complain(f"no bundle is left in {joined(emptied)}: those in memory are served on")
             return
         self._complained = ""
-        seen, self._seen, self._filled = self._seen, found, still_filled
-        names = {*found, *self.served.loaded, *(failure.name for failure in self.served.failures)}
-        self._serve({name: self._choose(name, found, seen) for name in sorted(names)})
+        seen, self._seen = self._seen.versions, found
+        names = {*found.versions, *self.served.loaded, *(failure.name for failure in self.served.failures)}
+        self._serve({name: self._choose(name, found.versions, seen) for name in sorted(names)})
+
+    def _look(self) -> Look:
+        """Tells once what is passed over. Raises OSError."""
+        self.at = joined(self.roots)
+        before, self.found = self.found.passed_over, look(self.roots)
+        for each in self.found.passed_over:
+            if each not in before:
+                log.warning(each)
+        return self.found
 
     def _choose(
-        self, name: str, found: Look, seen: Look, *, afresh: bool = False
+        self, name: str, found: Versions, seen: Versions, *, afresh: bool = False
     ) -> tuple[list[LoadedBundle], list[Failure]]:
         """The newest sound versions of `name`, and why others are not; `afresh` whatever is in memory."""
         loaded = {} if afresh else {each.manifest.version: each for each in self.served.loaded.get(name, ())}
@@ -209,12 +233,15 @@ class Repository:
     ) -> tuple[LoadedBundle | None, Failure | None]:
         """What to serve as this version, and what is wrong with it in the folder."""
         self._tried[name, version] = stamp
+        self.at = str(stamp[0])
         try:
             bundle = read_bundle(stamp[0])
             if was is not None and was.manifest == bundle.manifest:
                 return was, None  # touched, and by every hash the same
             loaded = load_verified(bundle, self.device)
-        except BundleError as error:
+        except Exception as error:  # what a file brings about must not keep the others from being served
+            if not isinstance(error, BundleError):
+                log.exception("unexpected error at bundle %s version %d", name, version)
             reason = f"{type(error).__name__}: {error}"
             if was is not None:
                 reason = f"{reason}; what was loaded before is served on"
@@ -251,34 +278,23 @@ class Repository:
         self._complained = complaint
 
 
-def bundle_folders(roots: Sequence[Path]) -> dict[str, dict[int, Path]]:
-    """Versions and their folders by name, newest first: all of a name from the first of `roots` that has it.
+def look(roots: Sequence[Path]) -> Look:
+    """The versions that are in the folders: all of a name from the first of `roots` that has it. Raises OSError.
 
-    So one's own bundle hides a shipped one of its name, whatever the versions of either. Raises OSError.
+    So one's own bundle hides a shipped one of its name, whatever the versions of either.
     """
-    found: dict[str, dict[int, Path]] = {}
+    contents = {root: look_through(root) for root in roots}
+    found: dict[str, dict[int, Stamp]] = {}
     for root in reversed(roots):
-        for name, versions in bundle_versions(root).items():
-            found[name] = {version: root / name / str(version) for version in versions}
-    return dict(sorted(found.items()))
-
-
-def filled(roots: Sequence[Path]) -> frozenset[Path]:
-    """Those that have a bundle. Raises OSError."""
-    return frozenset(root for root in roots if bundle_versions(root))
+        for name, versions in contents[root].versions.items():
+            found[name] = {version: _stamp(root / name / str(version)) for version in versions}
+    filled = frozenset(root for root, each in contents.items() if each.versions)
+    return Look(dict(sorted(found.items())), filled, [told for each in contents.values() for told in each.passed_over])
 
 
 def joined(roots: Iterable[Path]) -> str:
     """As the setting has them."""
-    return os.pathsep.join(map(str, roots))
-
-
-def look(roots: Sequence[Path]) -> Look:
-    """The versions that are in the folders. Raises OSError."""
-    return {
-        name: {version: _stamp(path) for version, path in versions.items()}
-        for name, versions in bundle_folders(roots).items()
-    }
+    return printable(os.pathsep.join(map(str, roots)))
 
 
 def _stamp(path: Path) -> Stamp:

@@ -23,13 +23,16 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> Response:
     """Every bundle that was there at the start has a version that is served.
 
-    Each version served has replayed its golden vectors, again after a run that failed.
+    Each version served has replayed its golden vectors, again after a run that failed. `not_served` tells what else is
+    in the folder and is not served, and why.
     """
-    served = state_of(request).served
+    state = state_of(request)
+    served, stall = state.served, state.loader.stall()
     complaints = [*served.complaints(), *await asyncio.to_thread(served.examine)]
+    besides = [*state.loader.repository.found.passed_over, *filter(None, [stall])]
     if complaints:
-        return problem(503, "; ".join(complaints))
-    return json_response({"status": "ready", "not_served": [*map(str, served.failures)]})
+        return problem(503, "; ".join([*complaints, *besides]))
+    return json_response({"status": "ready", "not_served": [*map(str, served.failures), *besides]})
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -9,7 +9,6 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from contract.errors import Fault, FaultyRequest
-from service.engine.repository import bundle_folders
 from service.inference.model import choose_model, models_of
 from service.inference.schemas import InferenceProblem
 from service.openapi import problems
@@ -29,7 +28,7 @@ _UNSUPPORTED = {
 }
 """Of Triton's extensions."""
 _ERRORS = problems(400, 404, schema=InferenceProblem)
-_CHANGED = problems(400, 404, 413, 415, schema=InferenceProblem)
+_CHANGED = problems(400, 404, 413, 415, 503, 504, schema=InferenceProblem)
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
@@ -84,7 +83,7 @@ async def model_ready(request: Request, name: str, version: str | None = None) -
 async def config(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
     """The configuration, in Triton's words."""
     state = state_of(request)
-    return choose_model(state.served, name, version).config(state.repository.keep)
+    return choose_model(state.served, name, version).config(state.loader.repository.keep)
 
 
 @router.get("/models/{name}/stats", responses=_ERRORS)
@@ -103,12 +102,16 @@ async def statistics(request: Request, name: str, version: str | None = None) ->
 
 @router.post("/repository/index", responses=problems(400, 413, 415, schema=InferenceProblem))
 async def index(request: Request) -> list[dict[str, Any]]:
-    """Every version in the folder: READY, with its graphs, or UNAVAILABLE, and why: not told with `{"ready": true}`."""
+    """Every version in the folder at the last look: READY, with its graphs, or UNAVAILABLE, and why.
+
+    The latter are not told with `{"ready": true}`.
+    """
     wanted = await _fields(request)
     only_ready = wanted.get("ready", False)
     if not isinstance(only_ready, bool):
         raise FaultyRequest([Fault("/ready", f"expected true or false, came {shown(only_ready)}")])
-    served = state_of(request).served
+    state = state_of(request)
+    served = state.served
     reasons = {(each.name, each.version): each.reason for each in served.failures}
     told = [
         {"name": model.name, "version": model.version, "state": "READY", "reason": ""}
@@ -117,7 +120,7 @@ async def index(request: Request) -> list[dict[str, Any]]:
     ]
     if only_ready:
         return told
-    for name, versions in (await asyncio.to_thread(bundle_folders, served.roots)).items():
+    for name, versions in state.loader.repository.found.versions.items():
         ready = [loaded.manifest.version for loaded in served.loaded.get(name, ())]
         otherwise = f"served: {', '.join(map(str, ready))}" if ready else "unloaded"
         told += [

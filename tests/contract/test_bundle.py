@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 from dataclasses import replace
 
@@ -6,9 +7,9 @@ import numpy as np
 import pytest
 
 from contract import bundle as bundles
-from contract.bundle import GOLDEN, MANIFEST, bundle_versions, read_bundle, write_bundle
-from contract.errors import FaultyManifest, MissingFile, NewerFormat, WrongHash
-from contract.manifest import FORMAT
+from contract.bundle import GOLDEN, MANIFEST, bundle_versions, look_through, read_bundle, write_bundle
+from contract.errors import FaultyManifest, MissingFile, NewerFormat, UnusableFile, WrongHash
+from contract.manifest import FORMAT, NAME
 
 FILES = {"forecast.onnx": b"graph", GOLDEN: b"golden", "card.md": b"# card"}
 
@@ -116,3 +117,60 @@ def test_versions_are_sorted_as_numbers_newest_first(tmp_path):
 
 def test_no_root_no_versions(tmp_path):
     assert bundle_versions(tmp_path / "none") == {}
+
+
+def test_what_may_be_meant_as_a_version_and_is_none_is_told(tmp_path):
+    strange = ("0", "03", "-1", "5.5", " 7", "abc", "v2", "1" * 16, "9\n")
+    silent = (".git", ".10.rsync", "lost+found", "__pycache__")
+    for each in ("7", "1" * 15, *strange, *silent):
+        (tmp_path / "a" / each).mkdir(parents=True)
+    for path in ("Upper/1", "docs/pictures", "Mine/pictures", "new/v1", ".git/1", "lost+found/x"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "new" / "v1" / MANIFEST).touch()
+    (tmp_path / "a" / "notes").write_text("a file")
+    (tmp_path / "a" / "circle").symlink_to("circle")
+    found = look_through(tmp_path)
+    assert found.versions == {"a": [int("1" * 15), 7]}
+    reason = " is passed over: expected a version such as 12, of up to 15 digits"
+    expected = {f"a/{each}{reason}" for each in (*strange[:-1], "9\\n")} | {f"new/v1{reason}"}
+    assert set(found.passed_over) == expected | {f"Upper is passed over: expected a name of {NAME.pattern}"}
+
+
+def test_a_name_of_any_bytes_is_told_in_characters(tmp_path):
+    for path in (b"\xff\xfd/1", b"a/1", b"a/\xe92"):
+        (tmp_path / os.fsdecode(path)).mkdir(parents=True)
+    found = look_through(tmp_path)
+    assert found.versions == {"a": [1]}
+    assert {each.partition(" is ")[0] for each in found.passed_over} == {r"\xff\xfd", r"a/\xe92"}
+
+
+@pytest.mark.parametrize("file", [MANIFEST, *FILES])
+def test_only_regular_files_are_read(written, file):
+    """A pipe is nobody's who writes, a device gives zeros without end."""
+    (written.path / file).unlink()
+    for make in (os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")):
+        make(written.path / file)
+        with pytest.raises(UnusableFile, match=f"{file} cannot be read: it is no regular file"):
+            read_bundle(written.path)
+        (written.path / file).rmdir() if (written.path / file).is_dir() else (written.path / file).unlink()
+
+
+def test_a_manifest_without_end_is_not_read(written):
+    with (written.path / MANIFEST).open("r+b") as file:
+        file.truncate(2**40)
+    with pytest.raises(
+        UnusableFile, match=r"manifest\.json cannot be read: expected up to 67108864 bytes, came 1099511"
+    ):
+        read_bundle(written.path)
+
+
+def test_a_link_to_a_regular_file_is_read(written, tmp_path):
+    (written.path / "card.md").rename(tmp_path / "card")
+    (written.path / "card.md").symlink_to(tmp_path / "card")
+    assert read_bundle(written.path).card() == "# card"
+
+
+def test_a_manifest_of_text_that_cannot_be_told_is_refused(written):
+    edit(written.path, training={"note": "\ud800"})
+    with pytest.raises(FaultyManifest, match="surrogates not allowed"):
+        read_bundle(written.path)

@@ -49,6 +49,15 @@ def test_every_version_that_does_not_load_is_a_complaint(doctor, bundles, next_v
     assert any(line.startswith("daily:1: forecast, loads in ") for line in lines)
 
 
+def test_what_is_passed_over_is_a_complaint(doctor, bundles):
+    folder = bundles("daily")
+    (folder / "daily" / "v2").mkdir()
+    (folder / os.fsdecode(b"\xff") / "1").mkdir(parents=True)
+    status, _, err = doctor("--bundles", folder)
+    assert status == 1
+    assert [line.partition(" is ")[0] for line in err.splitlines()] == ["seqcast doctor: daily/v2", r"\xff"]
+
+
 def test_no_bundle_and_no_device(doctor, tmp_path):
     status, _, err = doctor("--bundles", tmp_path, "--device", "cuda")
     first, second = err.splitlines()

@@ -178,7 +178,7 @@ def test_a_request_ends_with_the_version_that_it_began_with(serving, bundles, so
     count = 2000
     rows = {name: np.repeat(daily[name][:1], count, axis=0) for name in ("history", "calendar")}
     body, headers = binary(tensors(**rows))
-    next_version(client.app.state.seqcast.repository.roots[0] / "daily" / "1")
+    next_version(client.app.state.seqcast.loader.repository.roots[0] / "daily" / "1")
 
     async def both():
         large = asyncio.create_task(client.http.post("/v2/models/daily/infer", content=body, headers=headers))
