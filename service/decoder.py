@@ -55,6 +55,17 @@ class Decoder:
         (scores,) = await passage.spread([partial(self._score, source, target)], [1])
         return scores
 
+    def map_weights(self, source_len: int, target_len: int) -> int:
+        """How many numbers `maps` gives for so many tokens, bos of the target included; 0 if there are no maps."""
+        if "attention" not in self._sessions:
+            return 0
+        sides = {"encoder_maps": (source_len,) * 2, "decoder_maps": (target_len,) * 2}
+        maps = self._sessions["attention"].shapes.items()
+        return sum(
+            math.prod(filter(None, shape)) * math.prod(sides.get(name, (target_len, source_len)))
+            for name, shape in maps
+        )
+
     async def maps(
         self, source: Sequence[int], target: Sequence[int], passage: Passage
     ) -> dict[str, NDArray[np.float32]]:

@@ -97,7 +97,7 @@ class Translators:
         async def check() -> None:
             translator = self.choose(request)
             if not faults:
-                await translator.prepare(request)
+                await translator.prepare(request, self._settings.max_attention_values)
 
         return faults + await faults_of(check)
 
@@ -124,8 +124,12 @@ class Translator:
         self._wording = Wording(self._source, spec.source, spec.max_len)
         self.decoder = decoder
 
-    async def prepare(self, request: TranslateRequest) -> list[list[Worded]]:
-        """Each text's sentences. Raises FaultyRequest for texts of which most letters have no tokens."""
+    async def prepare(self, request: TranslateRequest, max_maps: int) -> list[list[Worded]]:
+        """Each text's sentences.
+
+        Raises FaultyRequest for texts of which most letters have no tokens, and for maps of more than `max_maps`
+        weights even if all translations were empty.
+        """
         turns = Turns()
         split: list[list[str]] = []
         for text in request.texts:
@@ -144,14 +148,31 @@ class Translator:
             if 2 * unknown > letters:
                 message = f"expected text in {_name(self.spec.source)}, came {unknown} of {letters} letters in words"
                 faults.append(Fault(request.pointer(index), f"{message} that {self.name} cannot spell"))
+        if request.attention:
+            times = Counter(phrase.ids for text in prepared for phrase in _phrases(text))
+            faults += self._map_faults(times, dict.fromkeys(times, ()), max_maps, "at least ")
         if faults:
             raise FaultyRequest(faults)
         return prepared
 
+    def _map_faults(
+        self, times: Mapping[Ids, int], best: Mapping[Ids, Sequence[int]], most: int, about: str = ""
+    ) -> list[Fault]:
+        """Why maps of these translations, each told so many `times`, are not to be had."""
+        if not self.decoder.map_weights(1, 1):
+            return [Fault("/attention", f"expected false, since {self.name} has no maps to show")]
+        size = sum(
+            count * self.decoder.map_weights(len(source), 1 + len(best[source])) for source, count in times.items()
+        )
+        if size <= most:
+            return []
+        message = f"expected texts whose maps have up to {most} weights, came {about}{size}; send fewer at a time"
+        return [Fault("/attention", message)]
+
     async def translate(self, request: TranslateRequest, passage: Passage, max_maps: int) -> Translation:
         """Raises QueueFull, and FaultyRequest with every fault; one at /attention beyond `max_maps` weights of maps."""
         passage.enter(self.name, len(request.texts))
-        prepared = await self.prepare(request)
+        prepared = await self.prepare(request, max_maps)
         passes = 1 + sum((request.alternatives > 0, request.scores, request.attention))
         passage.expect(passes * len({phrase.ids for text in prepared for phrase in _phrases(text)}))
         best: dict[Ids, list[int]] = {}
@@ -165,6 +186,8 @@ class Translator:
             said |= zip(new, await self._decoded(found), strict=True)
             prepared = await self._mended(prepared, said)
         times = Counter(phrase.ids for text in prepared for phrase in _phrases(text))
+        if request.attention and (faults := self._map_faults(times, best, max_maps)):
+            raise FaultyRequest(faults)
         translated = await self._put_together(prepared, said)
         answers: dict[str, Sequence[Any]] = {"translatedText": translated}
         if request.source == AUTO:
@@ -178,7 +201,7 @@ class Translator:
             scores = await self._scores({ids: best[ids] for ids in times}, passage)
             answers["scores"] = [[scores[phrase.ids] for phrase in _phrases(text)] for text in prepared]
         if request.attention:
-            maps = await self._maps({ids: best[ids] for ids in times}, times, max_maps, passage)
+            maps = await self._maps({ids: best[ids] for ids in times}, passage)
             answers["attention"] = [[maps[phrase.ids] for phrase in _phrases(text)] for text in prepared]
         single = isinstance(request.q, str)
         content = {name: each[0] if single else each for name, each in answers.items()}
@@ -239,19 +262,11 @@ class Translator:
             told[source] = {"tokens": tokens, "log_probs": scores, "total": round(sum(scores), 4)}
         return told
 
-    async def _maps(
-        self, best: Mapping[Ids, Sequence[int]], times: Mapping[Ids, int], most: int, passage: Passage
-    ) -> dict[Ids, dict[str, Any]]:
-        """Maps by layer and head of each translation, which is told so many `times`."""
-        told, size = {}, 0
+    async def _maps(self, best: Mapping[Ids, Sequence[int]], passage: Passage) -> dict[Ids, dict[str, Any]]:
+        """Maps by layer and head of each translation."""
+        told = {}
         for source, target in best.items():
             maps = await self.decoder.maps(source, target, passage)
-            if not maps:
-                raise FaultyRequest([Fault("/attention", f"expected false, since {self.name} has no maps to show")])
-            size += times[source] * sum(each.size for each in maps.values())
-            if size > most:
-                message = f"expected texts whose maps have up to {most} weights, came more; send fewer at a time"
-                raise FaultyRequest([Fault("/attention", message)])
             tokens = {
                 "source": self._source.tokens(source),
                 "target": self._target.tokens([self._target.bos, *target]),

@@ -108,7 +108,10 @@ class Session:
         self._device = device
         self.inputs = [each.name for each in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
-        tensors = [*_signature(self._session.get_inputs()), *_signature(self._session.get_outputs())]
+        outputs = _signature(self._session.get_outputs())
+        self.shapes = {name: shape for name, _, shape in outputs}
+        """Of a row of each output; None is a length that differs from call to call."""
+        tensors = [*_signature(self._session.get_inputs()), *outputs]
         self.together = device.kind == "cuda" and all(None not in shape for _, _, shape in tensors)
         """Whether rows of several callers are to be computed together: on CUDA, where all have the same shape."""
         self.row_bytes = sum(np.dtype(dtype).itemsize * math.prod(filter(None, shape)) for _, dtype, shape in tensors)

@@ -125,11 +125,19 @@ def test_endless_repetition_is_made_again(loaded, decoder, decode, sources, monk
     assert found == expected[:4]
 
 
+def test_how_large_maps_are_is_known_without_them(loaded, sources):
+    decoder, pool = Decoder(loaded.sessions, loaded.manifest.translate_spec, loaded.vocabularies), RowPool(1)
+    maps = asyncio.run(decoder.maps(sources[0], [5, 6], Passage(pool)))
+    pool.close()
+    assert decoder.map_weights(len(sources[0]), 3) == sum(each.size for each in maps.values()) > 0
+
+
 def test_a_graph_without_maps_has_none(loaded, sources):
     sessions = {name: each for name, each in loaded.sessions.items() if name != "attention"}
     decoder = Decoder(sessions, loaded.manifest.translate_spec, loaded.vocabularies)
     pool = RowPool(1)
     assert asyncio.run(decoder.maps(sources[0], [5], Passage(pool))) == {}
+    assert decoder.map_weights(4, 4) == 0
     pool.close()
 
 

@@ -69,6 +69,9 @@ class WordByWord:
         ranked = [[rank * "so " + text for rank in range(n_best)] for text in best]
         return [[Hypothesis(ids[1:-1], -1.0) for ids in self.vocabulary.encode(texts)] for texts in ranked]
 
+    def map_weights(self, source_len, target_len):
+        return 2 * (source_len**2 + target_len**2 + target_len * source_len)
+
     async def maps(self, source, target, passage):
         s, t = len(source), len(target) + 1
         return {

@@ -161,10 +161,21 @@ def test_attention_is_of_each_sentence_with_its_tokens(client):
 
 
 def test_attention_is_bounded(translating):
-    client = translating(translator(), max_attention_values=1000)
     body = {"q": "Hello cat.", "source": "en", "target": "it", "attention": True}
+    one = translator()
+    maps = translate(translating(one), body["q"], attention=True)["attention"][0]
+    size = sum(np.size(maps[kind]) for kind in ("encoder", "decoder", "cross"))
+    client = translating(one, max_attention_values=size)
     assert client.post("/translate", json=body).status_code == 200
-    assert "1000" in refusal(client, {**body, "q": ["Hello cat."] * 10})["/attention"]
+    asked = len(one.decoder.asked)
+    told = refusal(client, {**body, "q": ["Hello cat."] * 9 + ["\u03b1\u03b2\u03b3"]})
+    s = len(maps["source"])
+    message = f"expected texts whose maps have up to {size} weights, came at least {9 * 2 * (s * s + 1 + s)}; "
+    assert told["/attention"].startswith(message)
+    assert "/q/9" in told
+    assert len(one.decoder.asked) == asked  # before anything is translated
+    client = translating(one, max_attention_values=size - 1)
+    assert f"up to {size - 1} weights, came {size}; " in refusal(client, body)["/attention"]
 
 
 def test_a_model_is_chosen_by_name_or_is_the_first(translating):
