@@ -68,12 +68,15 @@ def _read_none(text: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
 
 
 def _cut(text: bytes) -> Iterator[bytes]:
-    """At commas; the parts, joined by commas, are the text."""
+    """At commas; the parts, joined by commas, are the text. Raises ValueError if it cannot be cut into short ones."""
     start = 0
-    while (end := text.find(b",", start + _SLICE)) >= 0:
+    while start <= len(text):
+        end = text.find(b",", start + _SLICE, start + 2 * _SLICE)
+        if end < 0 and len(text) - start > 2 * _SLICE:
+            raise ValueError(f"expected numbers, came {_SLICE} bytes without a comma")
+        end = end if end >= 0 else len(text)
         yield text[start:end]
         start = end + 1
-    yield text[start:]
 
 
 def _read_slice(text: bytes, dtype: str) -> NDArray[Any]:

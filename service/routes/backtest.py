@@ -13,8 +13,9 @@ from service.engine.admission import Passage
 from service.faults import faults_of
 from service.openapi import documented_body, problems
 from service.routes.body import json_response, parse, read_body
+from service.routes.bounds import TABLE
 from service.routes.media import CSV, JSON, answer_type, body_type
-from service.routes.query import FORECAST, Query, integer, number
+from service.routes.query import FORECAST, Query, beside_json, integer, number
 from service.routes.tables import TABLES, parse_table
 from service.state import State, passage_of, state_of
 from service.tables import TableOptions
@@ -62,7 +63,8 @@ async def backtest(request: Request) -> Response:
             answer = await _answer(wanted, state, passage_of(request))
         answer["warnings"] = [*table.notes, *answer["warnings"]]
     else:
-        wanted = await parse(BacktestRequest, await read_body(request, limit), examine)
+        misplaced = beside_json(request.query_params, BacktestRequest.model_fields)
+        wanted = await parse(BacktestRequest, await read_body(request, limit), TABLE, examine, misplaced)
         answer = await _answer(wanted, state, passage_of(request))
     if answer_type(request, JSON, (JSON, CSV)) == CSV:
         headers = {"X-Seqcast-Summary": json.dumps(answer["summary"])}

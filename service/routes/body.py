@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
+from service.routes.bounds import Bounds, check_bounds
 from service.routes.coding import decoded
 from service.routes.duplicates import duplicates
 from service.routes.long_json import read_json
@@ -36,16 +37,23 @@ async def read_body(request: Request, limit: int) -> bytes:
     return await decoded(b"".join(chunks), request, limit)
 
 
-async def parse(schema: type[T], body: bytes, examine: Callable[[T], Awaitable[list[Fault]]]) -> T:
-    """Four times faster than the json module that FastAPI would use first.
+async def parse(
+    schema: type[T],
+    body: bytes,
+    bounds: Bounds,
+    examine: Callable[[T], Awaitable[list[Fault]]],
+    before: Sequence[Fault] = (),
+) -> T:
+    """Four times faster than the json module that FastAPI would use first; as `checked`.
 
     Raises FaultyRequest.
     """
+    await check_bounds(body, bounds)
     try:
         data = await read_json(body)
     except ValueError as error:
         raise FaultyRequest([Fault("", f"expected JSON: {error}")]) from None
-    return await checked(schema, data, examine, await duplicates(body, data))
+    return await checked(schema, data, examine, [*before, *await duplicates(body, data)])
 
 
 async def checked(

@@ -9,6 +9,7 @@ from starlette.datastructures import QueryParams
 
 from contract.errors import Fault, FaultyRequest, UnknownMediaType
 from service.routes.body import read_body
+from service.routes.bounds import TEXTS, check_bounds
 from service.routes.duplicates import duplicates
 from service.routes.long_json import read_json
 from service.routes.media import JSON, is_json
@@ -43,6 +44,7 @@ async def read_fields(request: Request, parameters: Query, limit: int) -> tuple[
             return fields, faults
     except ValueError as error:
         raise FaultyRequest([Fault("", f"expected a form of texts in UTF-8: {error}")]) from None
+    await check_bounds(body, TEXTS)
     try:
         data = await read_json(body)
     except ValueError as error:

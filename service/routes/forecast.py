@@ -1,5 +1,6 @@
 """POST /forecast."""
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,9 +11,10 @@ from service.csv_tables import write_table
 from service.engine.admission import Passage
 from service.openapi import documented_body, problems
 from service.routes.body import parse, read_body
+from service.routes.bounds import SERIES
 from service.routes.long_json import write_json
 from service.routes.media import CSV, JSON, answer_type, body_type
-from service.routes.query import FORECAST
+from service.routes.query import FORECAST, beside_json
 from service.routes.tables import TABLES, parse_table
 from service.schemas import ForecastRequest, ForecastResponse, shown
 from service.state import State, passage_of, state_of
@@ -48,7 +50,9 @@ async def forecast(request: Request) -> Response:
             for each in answer["forecasts"]:
                 each["warnings"] = [*table.notes, *each["warnings"]]
     else:
-        wanted = await parse(ForecastRequest, await read_body(request, limit), wish.faults)
+        misplaced = beside_json(request.query_params, ForecastRequest.model_fields)
+        bounds = replace(SERIES, values=max(SERIES.values, state.settings.max_rows))
+        wanted = await parse(ForecastRequest, await read_body(request, limit), bounds, wish.faults, misplaced)
         answer = await wish.grant(wanted)
     if wish.kind == JSON:
         response = Response(await write_json(answer, "forecasts"), media_type=JSON)

@@ -4,7 +4,9 @@ from fastapi import APIRouter, Request, Response
 
 from service.openapi import documented_body, problems
 from service.routes.body import json_response, parse, read_body
+from service.routes.bounds import TEXTS
 from service.routes.media import body_type
+from service.routes.query import beside_json
 from service.schemas import GenerateRequest, GenerateResponse
 from service.state import passage_of, state_of
 
@@ -25,7 +27,8 @@ async def generate(request: Request) -> Response:
     state = state_of(request)
     body_type(request)
     body = await read_body(request, state.settings.max_body_bytes)
-    wanted = await parse(GenerateRequest, body, state.generators.faults)
+    misplaced = beside_json(request.query_params, GenerateRequest.model_fields)
+    wanted = await parse(GenerateRequest, body, TEXTS, state.generators.faults, misplaced)
     passage = passage_of(request)
     passage.within(wanted.timeout_ms)
     generator = state.generators.choose(wanted)

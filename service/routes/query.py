@@ -1,7 +1,7 @@
 """Query parameters, or a form's fields, in place of a JSON request's."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,19 @@ FORECAST = Query(
         "time_column": "Column of timestamps; by default the one that looks so, by its name or its first cells",
     },
 )
+
+
+def beside_json(given: QueryParams, known: Collection[str]) -> list[Fault]:
+    """What is wrong with parameters where the body is JSON, with fields that are `known`: that there are any."""
+    return [
+        Fault(
+            f"/{escape(name)}",
+            "expected as a field of the JSON body, came as a query parameter"
+            if name in known
+            else f"unknown parameter; expected none beside a JSON body, whose fields are {', '.join(known)}",
+        )
+        for name in given
+    ]
 
 
 def read_query(given: QueryParams, query: Query) -> tuple[dict[str, Any], dict[str, str | None], list[Fault]]:
