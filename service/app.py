@@ -1,5 +1,6 @@
 """The application: settings in, ASGI out."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,7 +47,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.seqcast = State.of(settings, loader, lines, metrics, keys)
         async with follow_folder(app):
             yield
-        pool.close()
+        # in a thread: what was cut off is answered meanwhile
+        await asyncio.to_thread(pool.close)
 
     metrics = Metrics()
     # the offline variant brings the scripts of /docs along, instead of pointing to a CDN

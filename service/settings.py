@@ -1,7 +1,9 @@
 """Every setting of the service, read from `SEQCAST_...` variables or given as flags of `seqcast serve`."""
 
 import os
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +11,21 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.errors import Fault, FaultySettings
+
+_PREFIX = "SEQCAST_"
+_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://")
+_LINK = re.compile(
+    r"\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?|ENV_\w+)"
+)
+"""https://kubernetes.io/docs/concepts/containers/container-environment, and Docker's links of old."""
+
+
+def _port(given: object) -> object:
+    """Where the service that Kubernetes runs it behind is called seqcast, the variable is that one's address."""
+    return _PORT if isinstance(given, str) and _ADDRESS.match(given) else given
+
+
+_PORT = 8000
 
 
 def _folders(given: object) -> object:
@@ -19,10 +36,10 @@ def _folders(given: object) -> object:
 class Settings(BaseSettings):
     """Immutable once built; built in `seqcast serve` and in tests, never at import."""
 
-    model_config = SettingsConfigDict(env_prefix="SEQCAST_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", description="Address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
+    port: Annotated[int, BeforeValidator(_port)] = Field(_PORT, ge=0, le=65535, description="Port to listen on")
     bundles: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
         (Path("bundles"),),
         description="Folder with the bundles, NAME/VERSION/, or several with colons between them, as in PATH: "
@@ -121,11 +138,31 @@ class Settings(BaseSettings):
 
 def read_settings(flags: Mapping[str, Any]) -> Settings:
     """From the environment; `flags` win over it. Raises FaultySettings with every fault."""
+    faults = _unknown(os.environ)
     try:
-        return Settings(**flags)
+        settings = Settings(**flags)
     except ValidationError as error:
-        faults = [
-            Fault(f"SEQCAST_{str(detail['loc'][0]).upper()}", f"{detail['msg']}, came {detail['input']!r}")
+        faults += [
+            Fault(f"{_PREFIX}{str(detail['loc'][0]).upper()}", f"{detail['msg']}, came {detail['input']!r}")
             for detail in error.errors()
         ]
-        raise FaultySettings(faults) from None
+    if faults:
+        raise FaultySettings(faults)
+    return settings
+
+
+def _unknown(variables: Mapping[str, str]) -> list[Fault]:
+    """Those of ours by their names, but for what Docker and Kubernetes set of a service that is called so."""
+    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    faults = []
+    for name, value in variables.items():
+        if not name.upper().startswith(_PREFIX) or name.upper() in known or _is_link(name.upper(), value):
+            continue
+        nearest = get_close_matches(name.upper(), known, 1, 0)
+        faults.append(Fault(name, f"no such setting; the nearest is {nearest[0]}"))
+    return faults
+
+
+def _is_link(name: str, value: str) -> bool:
+    address = name.endswith("_PORT") and _ADDRESS.match(value) is not None
+    return _LINK.fullmatch(name) is not None or address or (name.endswith("_NAME") and value.startswith("/"))

@@ -1,5 +1,6 @@
 """ASGI middleware around every request, from its head to its answer's end."""
 
+import asyncio
 import random
 import re
 import time
@@ -8,6 +9,8 @@ from typing import Any
 
 from starlette.datastructures import MutableHeaders
 
+from contract.errors import NotReady
+from service.errors import answer_to
 from service.logs import log_request
 from service.metrics import Metrics
 from service.tally import Tally, open_tally
@@ -56,6 +59,10 @@ class Watch:
 
         try:
             await self._app(scope, received, sent)
+        except asyncio.CancelledError:
+            # at the service's end alone: who leaves is the gate's affair. An answer that has begun is cut off
+            if not tally.answered:
+                await answer_to(scope["path"], NotReady("the service is ending: ask again"))(scope, receive, sent)
         finally:
             if not tally.answered:  # an error on its way out
                 _answered(tally, scope)

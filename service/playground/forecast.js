@@ -333,7 +333,7 @@ function curl() {
   const sampled = subject.sampleOf !== null;
   const given = address(`models/${encodeURIComponent(subject.sampleOf)}/sample`, { rows: table.rows });
   const file = quoted(table.name.startsWith("-") ? `./${table.name}` : table.name);
-  const authorization = key() === null ? "" : ' -H "Authorization: Bearer $SEQCAST_KEY"';
+  const authorization = key() === null ? "" : ' -H "Authorization: Bearer $API_KEY"';
   const parts = [];
   if (sampled) parts.push(`curl -s${authorization} ${quoted(given.href)} -H 'accept: text/csv'`);
   const left = table.linesBeside(rows).map(([first, last]) => (first === last ? `${first}d` : `${first},${last}d`));

@@ -235,7 +235,7 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_sent_with_each_call(open_page, g
     assert [key in each for each in stored] == [False, True, False]
     assert key not in page.content()
     ready(page, "forecast")
-    assert '"Authorization: Bearer $SEQCAST_KEY"' in page.inner_text("#forecast-curl")
+    assert '"Authorization: Bearer $API_KEY"' in page.inner_text("#forecast-curl")
     page.reload()
     page.wait_for_selector(READY["forecast"])
     page.click("#forget-key")

@@ -192,9 +192,19 @@ def test_a_request_that_does_not_end_holds_up_the_end_for_a_while_only(log):
             connection.sendall(b"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
             time.sleep(0.5)  # until it is taken
             process.terminate()
+            head, _, said = _all(connection).partition(b"\r\n\r\n")
             assert process.wait(30) == 0
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(said)["detail"] == "the service is ending: ask again"
     log.seek(0)
-    assert "Cancel 1 running task(s)" in log.read()
+    told = log.read()
+    assert "Cancel 1 running task(s)" in told
+    assert told.count("POST /forecast 503") == 1
+    assert "Traceback" not in told
+
+
+def _all(connection):
+    return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_serves_though_a_bundle_is_broken_and_says_so(bundles, log):

@@ -179,3 +179,33 @@ def test_serve_with_faulty_settings_ends_with_a_message(variables, capsys):
     first, second = capsys.readouterr().err.strip().splitlines()
     assert first.startswith("seqcast serve: SEQCAST_PORT: Input should be a valid integer")
     assert second == "SEQCAST_DEVICE: Input should be 'auto', 'cpu' or 'cuda', came 'tpu'"
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("API_KEY", "API_KEYS"), ("MAX_BODY_MB", "MAX_BODY_MIB"), ("LOGLEVEL", "LOG_LEVEL"), ("", "")]
+)
+def test_a_misspelt_variable_is_a_fault(variables, name, nearest):
+    variables(**{name: "1", "PORT": "http"})
+    with pytest.raises(FaultySettings) as raised:
+        read_settings({})
+    faults = {fault.pointer: fault.message for fault in raised.value.faults}
+    assert set(faults) == {f"SEQCAST_{name}", "SEQCAST_PORT"}
+    assert faults[f"SEQCAST_{name}"].startswith(f"no such setting; the nearest is SEQCAST_{nearest}")
+
+
+def test_what_orchestrators_set_of_a_service_called_so_is_no_setting(variables):
+    variables(
+        PORT="tcp://10.0.0.1:8000",
+        SERVICE_HOST="10.0.0.1",
+        SERVICE_PORT="8000",
+        SERVICE_PORT_HTTP="8000",
+        PORT_8000_TCP="tcp://10.0.0.1:8000",
+        PORT_8000_TCP_ADDR="10.0.0.1",
+        API_PORT="tcp://10.0.0.1:8000",
+        API_SERVICE_HOST="10.0.0.1",
+        API_PORT_8000_TCP_PROTO="tcp",
+        ENV_PYTHON_VERSION="3.11",
+        NAME="/web/seqcast",
+    )
+    assert read_settings({}).port == 8000
+    assert read_settings({"port": 9000}).port == 9000
