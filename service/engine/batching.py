@@ -30,7 +30,10 @@ _QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 CHUNK = 8
 """Rows that a thread takes at a time, at most."""
 CHUNK_S = 0.01
-"""Seconds that they take, about, if one row does not take longer: what a single row waits for each large request."""
+"""Seconds of CPU that they take, about, if one row does not take longer: so long a single row waits for each large
+request."""
+VARYING_S = 0.1
+"""The same for graphs that go token by token: a row by itself takes more than twice what one among eight does."""
 _RECENT = 0.2
 """How much the latest rows count in how long a row takes."""
 _LARGE = 64
@@ -160,7 +163,7 @@ def ignore(line: str, rows: int) -> None:
 class RowPool:
     """As many threads as cores, each running a few rows at a time.
 
-    On a CPU a batch buys nothing, so a request's rows are spread over the threads. Whoever has rows takes turns: line
+    On a CPU a batch buys little, so a request's rows are spread over the threads. Whoever has rows takes turns: line
     after line, and in each caller after caller, so that one with thousands holds up no other.
     """
 
@@ -231,15 +234,17 @@ class RowPool:
 
     def _most(self, work: Rows) -> int:
         """Rows to take at a time: a share for each thread, and no more than are quick."""
-        quick = int(CHUNK_S / self._row_s[work.session]) if work.session in self._row_s else CHUNK
+        seconds = VARYING_S if work.session.varying else CHUNK_S
+        quick = int(seconds / self._row_s[work.session]) if work.session in self._row_s else CHUNK
         return max(1, min(CHUNK, quick, math.ceil(work.rows / self.threads)))
 
     def _timed(self, piece: Piece) -> Sequence[Any]:
-        began = time.perf_counter()
+        # of the thread's own time: on a busy machine rows would seem slow, be taken one by one, and be slower for it
+        began = time.thread_time()
         results = piece.call()
         work, rows = piece.parts[0].work, sum(part.rows for part in piece.parts)
         if isinstance(work, Rows) and rows:
-            row_s = (time.perf_counter() - began) / rows
+            row_s = (time.thread_time() - began) / rows
             self._row_s[work.session] = row_s + (1 - _RECENT) * (self._row_s.get(work.session, row_s) - row_s)
         return results
 

@@ -112,7 +112,9 @@ class Session:
         self.shapes = {name: shape for name, _, shape in outputs}
         """Of a row of each output; None is a length that differs from call to call."""
         tensors = [*_signature(self._session.get_inputs()), *outputs]
-        self.together = device.kind == "cuda" and all(None not in shape for _, _, shape in tensors)
+        self.varying = any(None in shape for _, _, shape in tensors)
+        """Whether lengths differ from call to call: such graphs go token by token, and rows cost less together."""
+        self.together = device.kind == "cuda" and not self.varying
         """Whether rows of several callers are to be computed together: on CUDA, where all have the same shape."""
         self.row_bytes = sum(np.dtype(dtype).itemsize * math.prod(filter(None, shape)) for _, dtype, shape in tensors)
         """Of a row's inputs and outputs."""

@@ -14,6 +14,8 @@ from service.tally import open_tally
 class Doubling:
     """Stands in for a Session: doubles `x`, keeps each job's rows in the order that jobs began."""
 
+    varying = False
+
     def __init__(self, seconds=0.0, seconds_a_row=0.0):
         self.jobs = []
         self._seconds, self._seconds_a_row = seconds, seconds_a_row
@@ -23,7 +25,9 @@ class Doubling:
         with self._lock:
             self.jobs.append(inputs["x"].tolist())
         time.sleep(self._seconds * (len(self.jobs) % 3))  # so that jobs do not end in the order that they began
-        time.sleep(self._seconds_a_row * len(inputs["x"]))
+        end = time.thread_time() + self._seconds_a_row * len(inputs["x"])
+        while time.thread_time() < end:
+            pass
         if (inputs["x"] < 0).any():
             raise ZeroDivisionError("a negative row")
         return {"doubled": inputs["x"] * 2, "row": inputs["x"]}
@@ -97,6 +101,18 @@ def test_slow_rows_are_taken_one_by_one(pool):
     session = Doubling(seconds_a_row=0.011)
     asyncio.run(pool(1).run(Caller(), session, rows(20)))
     assert list(map(len, session.jobs)) == [CHUNK] + 12 * [1]
+
+
+def test_slow_rows_of_a_graph_that_goes_token_by_token_are_taken_a_few_at_a_time(pool):
+    session = Doubling(seconds_a_row=0.011)
+    session.varying = True
+    asyncio.run(pool(1).run(Caller(), session, rows(20)))
+    assert session.jobs[0] == [*range(CHUNK)]
+    assert len(session.jobs) < 12
+    session = Doubling(seconds_a_row=0.11)
+    session.varying = True
+    asyncio.run(pool(1).run(Caller(), session, rows(12)))
+    assert list(map(len, session.jobs)) == [CHUNK] + 4 * [1]
 
 
 def test_a_single_row_does_not_wait_for_a_large_request(pool):
