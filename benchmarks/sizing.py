@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-SERIES, TEXTS, WORDS = 2000, 500, 2000
+SERIES, TEXTS, WORDS, LONG, LONGEST = 2000, 500, 2000, 100, 256
 MANY: dict[str, Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]] = {
     # the sample's one row, many times; no two sentences are the same, which would be translated once
     "forecast": lambda sample: (SERIES, {**sample, "series": sample["series"] * SERIES}),
@@ -34,8 +34,34 @@ def main() -> None:
         for model in client.get("/models").json()["models"]:
             name, task = model["name"], model["task"]
             rows, body = MANY[task]({**client.get(f"/models/{name}/sample").json(), "model": name})
-            cpu, memory, size = measured(client, f"/{task}", body)
+            cpu, memory, answer = measured(client, f"/{task}", body)
+            size = len(answer.request.content)
             print(f"{name:<22}{1000 * cpu / rows:>8.2f}{size / 2**20:>15.1f} MiB{memory / 2**20:>12.0f} MiB")
+            if task == "generate":
+                tell_characters(client, name)
+
+
+def tell_characters(client: httpx.Client, model: str) -> None:
+    """What words of a character model cost by their length, with the end sign; those at high temperature are long."""
+    drawn: list[str] = []
+    for temperature in (1, 10):
+        body = {"model": model, "count": WORDS, "seed": 7, "temperature": temperature}
+        cpu, _, answer = measured(client, "/generate", body)
+        words = [each["text"] for each in answer.json()["generated"]]
+        tell_length(f"{WORDS} drawn at temperature {temperature}", cpu, words)
+        drawn += words
+    letters = "".join(drawn)
+    texts = [letters[start : start + LONGEST] for start in range(0, LONG * LONGEST, LONGEST)]
+    for scored in (drawn[:WORDS], texts):
+        cpu, _, _ = measured(client, "/generate", {"model": model, "score": scored})
+        tell_length(f"{len(scored)} scored", cpu, scored)
+
+
+def tell_length(what: str, cpu: float, words: list[str]) -> None:
+    characters = sum(len(each) + 1 for each in words)
+    print(
+        f"  {what}: {characters / len(words):.1f} characters each, {1000 * cpu / characters:.3f} ms of CPU a character"
+    )
 
 
 def process(client: httpx.Client, name: str) -> float:
@@ -43,8 +69,8 @@ def process(client: httpx.Client, name: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(f"process_{name} "))
 
 
-def measured(client: httpx.Client, path: str, body: dict[str, Any]) -> tuple[float, float, int]:
-    """CPU seconds, most bytes of memory seen, and bytes of the request."""
+def measured(client: httpx.Client, path: str, body: dict[str, Any]) -> tuple[float, float, httpx.Response]:
+    """CPU seconds, most bytes of memory seen, and the answer."""
     seen, over = [0.0], threading.Event()
 
     def look() -> None:
@@ -58,7 +84,7 @@ def measured(client: httpx.Client, path: str, body: dict[str, Any]) -> tuple[flo
     over.set()
     looking.join()
     answer.raise_for_status()
-    return process(client, "cpu_seconds_total") - before, max(seen), len(answer.request.content)
+    return process(client, "cpu_seconds_total") - before, max(seen), answer
 
 
 if __name__ == "__main__":

@@ -118,6 +118,9 @@ class Generator:
             faults.append(Fault("/count", f"expected 1 to {most}, came {shown(request.count)}"))
         if request.score is not None and len(request.score) > most:
             faults.append(Fault("/score", f"expected up to {most} texts, came {len(request.score)}"))
+        size = sum(len(text) for text in request.score or () if isinstance(text, str))
+        if size > self._settings.max_chars:
+            faults.append(Fault("/score", f"expected up to {self._settings.max_chars} characters, came {size}"))
         if request.top_k is not None and request.top_k > self.spec.size:
             message = f"expected 1 to {self.spec.size}, the characters and the end sign, came {shown(request.top_k)}"
             faults.append(Fault("/top_k", message))

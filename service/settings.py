@@ -111,7 +111,10 @@ class Settings(BaseSettings):
     )
     max_texts: int = Field(2000, ge=1, description="Most texts of a translation request")
     max_chars: int = Field(
-        200_000, ge=1, description="Most characters of a translation request, each alternative counted as once more"
+        200_000,
+        ge=1,
+        description="Most characters of a translation request, each alternative counted as once more, "
+        "or of words to score",
     )
     max_generated: int = Field(10_000, ge=1, description="Most words that a request may have drawn, or scored")
     max_text_chars: int = Field(256, ge=1, description="Longest word to score, in characters")

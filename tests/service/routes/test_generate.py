@@ -187,6 +187,16 @@ def test_every_word_to_score_is_checked(client):
     }
 
 
+def test_words_to_score_are_bounded_in_all(serving):
+    client = serving(GENERATORS, max_chars=20)
+    assert len(generated(client, score=["ta" * 4] * 2 + ["ta" * 2])["scores"]) == 3
+    told = refused(client, score=["ta" * 4] * 2 + ["ta" * 2, "k", "T"])
+    assert told == {
+        "/score": "expected up to 20 characters, came 22",
+        "/score/4": f"expected characters of {ALPHABET}, came 'T'",
+    }
+
+
 def test_nothing_is_drawn_with_scores(client):
     assert refused(client, score=["ta"], prompt="k", count=3, temperature=2.0, top_k=3, seed=1) == {
         f"/{name}": "expected none beside score, for which nothing is drawn"
