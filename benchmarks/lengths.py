@@ -1,31 +1,39 @@
 """BLEU by the length of the source, of runs trained on the same pairs; what their training costs.
 
-    .venv-train/bin/python -m benchmarks.lengths RUN... --data PAIRS.tsv [--plot FILE.png]
+    .venv-train/bin/python -m benchmarks.lengths RUN... --data PAIRS.tsv [--plot FILE.png] [--scores FILE.json]
 
-Greedy translations of the test split, one reference each. Long sentences are few, so test sentences are also joined in
-a row, as 15 % of the training examples were, two to four at a time; more than four no run has seen. Seconds a batch are
-CPU time of the process on one thread: loss, gradient and Adam's step on the same batches, the models taking turns.
+Greedy translations of the test split, by the service's decoder in fp32, one reference each. Long sentences are few, so
+test sentences are also joined in a row, as 15 % of the training examples were, two to four at a time; more than four no
+run has seen. Seconds a batch are CPU time of the process on one thread: loss, gradient and Adam's step on the same
+batches, the models taking turns.
 """
 
 import argparse
+import asyncio
+import json
 import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import sacrebleu
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
-from model.config import TrainingConfig
+from benchmarks.run_decoder import run_decoder
+from contract.text import shortened
 from model.pairs import Pairs, first_translations
 from model.runs import load_run
-from model.tasks import TASKS
-from model.translation import PairsData, translate
+from model.tasks import TASKS, Trained
+from model.trainer import BEST
+from model.translation import PairsData
+from service.engine.admission import Passage
+from service.engine.batching import RowPool
 
 LENGTHS = ((1, 4), (5, 6), (7, 8), (9, 11), (12, None))
 """Words of a sentence, from and to."""
@@ -56,11 +64,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    name: str
-    model: nn.Module
+    trained: Trained
     data: PairsData
-    training: TrainingConfig
-    history: str
+    weights: str
+    """Their sha256."""
+
+    @property
+    def name(self) -> str:
+        return self.trained.recipe.name
 
 
 def main() -> None:
@@ -68,14 +79,22 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument(
+        "--scores", type=Path, help="where scores are kept, and taken from if a run's weights are the same"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     candidates = [_candidate(run, arguments.data) for run in arguments.runs]
     groups = _groups(_common_test(candidates))
+    kept = json.loads(arguments.scores.read_text()) if arguments.scores and arguments.scores.exists() else {}
     scores = {}
     for each in candidates:
-        print(f"translating with {each.name}", file=sys.stderr)
-        scores[each.name] = _scores(each, groups)
+        if each.weights not in kept:
+            print(f"translating with {each.name}", file=sys.stderr)
+            kept[each.weights] = _scores(each, groups)
+            if arguments.scores:
+                arguments.scores.write_text(json.dumps(kept))
+        scores[each.name] = kept[each.weights]
     _print(candidates, groups, scores, _seconds_a_batch(candidates))
     if arguments.plot is not None:
         _draw(groups, scores).savefig(arguments.plot, dpi=120)
@@ -84,7 +103,7 @@ def main() -> None:
 def _candidate(run: Path, data_path: Path) -> Candidate:
     trained = load_run(run)
     data = TASKS["translate"].load(data_path, trained.recipe, trained.spec, run)
-    return Candidate(trained.recipe.name, trained.model, data, trained.recipe.training, trained.provenance["history"])
+    return Candidate(trained, data, sha256((run / BEST).read_bytes()).hexdigest())
 
 
 def _common_test(candidates: Sequence[Candidate]) -> Pairs:
@@ -118,7 +137,10 @@ def _group(label: str, pairs: Sequence[tuple[str, str]], *, joined: bool) -> Gro
 
 def _scores(candidate: Candidate, groups: Sequence[Group]) -> list[float]:
     """BLEU of each group, and of all sentences that are not joined."""
-    translations = [translate(candidate.model, each.pairs.sources, candidate.data) for each in groups]
+    with TemporaryDirectory() as folder:
+        translations = [
+            _translated(candidate, each.pairs.sources, Path(folder, str(i))) for i, each in enumerate(groups)
+        ]
     scores = [
         sacrebleu.corpus_bleu(ours, [list(each.pairs.targets)]).score
         for ours, each in zip(translations, groups, strict=True)
@@ -129,18 +151,25 @@ def _scores(candidate: Candidate, groups: Sequence[Group]) -> list[float]:
     return [*scores, sacrebleu.corpus_bleu(ours, [theirs]).score]
 
 
+def _translated(candidate: Candidate, texts: Sequence[str], folder: Path) -> list[str]:
+    data = candidate.data
+    decoder = run_decoder(candidate.trained, data, folder, int8=False)
+    sources = [shortened(ids, data.spec.max_len) for ids in data.source.encode(texts)]
+    return data.target.decode(asyncio.run(decoder.greedy(sources, Passage(RowPool(1)))))
+
+
 def _seconds_a_batch(candidates: Sequence[Candidate]) -> Mapping[str, float]:
     """Of training. Changes the models."""
     torch.manual_seed(1)
-    tasks = [each.data.task(each.training, torch.device("cpu")) for each in candidates]
+    tasks = [each.data.task(each.trained.recipe.training, torch.device("cpu")) for each in candidates]
     batches = list(islice(tasks[0].batches(BATCH_SIZE), TURNS))
-    optimizers = [torch.optim.Adam(each.model.train().parameters(), 1e-6) for each in candidates]
+    optimizers = [torch.optim.Adam(each.trained.model.train().parameters(), 1e-6) for each in candidates]
     costs: dict[str, list[float]] = {each.name: [] for each in candidates}
     for batch in batches:
         for each, task, optimizer in zip(candidates, tasks, optimizers, strict=True):
             start = time.process_time()
             optimizer.zero_grad()
-            task.loss(each.model, batch).backward()
+            task.loss(each.trained.model, batch).backward()
             optimizer.step()
             costs[each.name].append(time.process_time() - start)
     return {name: statistics.median(each) for name, each in costs.items()}
@@ -153,7 +182,7 @@ def _print(
     costs: Mapping[str, float],
 ) -> None:
     for each in candidates:
-        print(f"{each.name}: {each.history}")
+        print(f"{each.name}: {each.trained.provenance['history']}")
     labels = [each.label for each in groups]
     rows = [
         ["words of the source", *labels, "all single", "parameters", "s a batch"],
@@ -161,7 +190,7 @@ def _print(
         ["words, on average", *(f"{each.words:.1f}" for each in groups), "", "", ""],
     ]
     for each in candidates:
-        parameters = sum(weight.numel() for weight in each.model.parameters())
+        parameters = sum(weight.numel() for weight in each.trained.model.parameters())
         bleu = [f"{score:.1f}" for score in scores[each.name]]
         rows.append([each.name, *bleu, f"{parameters / 1e6:.1f} M", f"{costs[each.name]:.2f}"])
     rows.insert(1, ["---"] * len(rows[0]))

@@ -23,18 +23,13 @@ import ctranslate2
 import torch
 
 from benchmarks.ctranslate2_model import save
-from model.architectures import ARCHITECTURES
-from model.calibration import calibrate
-from model.decoding_graphs import build_graphs
-from model.onnx_graph import WeightFile
+from benchmarks.run_decoder import run_decoder
 from model.pairs import first_translations
 from model.runs import load_run
 from model.tasks import TASKS, Trained
 from model.translation import PairsData, greedy_ids
-from service.decoder import Decoder
 from service.engine.admission import Passage
 from service.engine.batching import RowPool
-from service.engine.session import CPU, Session
 
 BATCHES = (1, 8, 32)
 SENTENCES = 32
@@ -81,14 +76,7 @@ def _ways(trained: Trained, data: PairsData, cores: int, folder: Path) -> dict[s
 
 
 def _ours(trained: Trained, data: PairsData, int8: bool, cores: int, folder: Path) -> Translate:
-    ranges = calibrate(trained.model, data) if int8 else None
-    description = ARCHITECTURES[trained.recipe.architecture].describe(trained.model, data.source.pad, ranges)
-    graphs, files = build_graphs(description, data.spec, data.target, WeightFile("weights.bin"))
-    folder.mkdir()
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    sessions = {name: Session(folder / graph.file, CPU) for name, graph in graphs.items()}
-    decoder, passage = Decoder(sessions, data.spec, (data.source, data.target)), Passage(RowPool(cores))
+    decoder, passage = run_decoder(trained, data, folder, int8=int8), Passage(RowPool(cores))
     loop = asyncio.new_event_loop()
     return lambda sources: loop.run_until_complete(decoder.greedy(sources, passage))
 
