@@ -156,7 +156,8 @@ class _Visit:
             self._listener.cancel()
 
     def _late(self) -> SeqcastError:
-        within = f"within {self._passage.allowed_s:g} s of the request's arrival"
+        seconds = self._passage.allowed_s
+        within = f"within {f'{seconds:g} s' if seconds >= 1 else f'{1000 * seconds:g} ms'} of the request's arrival"
         if self._listener is None:
             return BodyTooSlow(f"expected the body {within}, came a part of it")
         return TooLate(f"not answered {within}")

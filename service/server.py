@@ -1,7 +1,9 @@
 """The process: uvicorn around the application, logs, and the welcome once it is ready."""
 
 import asyncio
+import errno
 import logging
+import os
 import signal
 import socket
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 def serve(settings: Settings) -> None:
     """Until a signal ends it. Raises NotReady if it cannot start."""
     configure_logs(settings.log_format, settings.log_level)
+    _check_port(settings.host, settings.port)
     app = create_app(settings)
     turnstile = Turnstile.before(app)
     config = uvicorn.Config(
@@ -44,6 +47,21 @@ def serve(settings: Settings) -> None:
         raise NotReady(message) from None
 
 
+def _check_port(host: str, port: int) -> None:
+    """Before all is loaded. Raises NotReady if another has it."""
+    try:
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, place in places:
+            with socket.socket(family, kind, protocol) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.bind(place)
+    except OSError as error:  # of others uvicorn knows more
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise NotReady(f"cannot start on {host}:{port}: {os.strerror(error.errno)}") from None
+
+
 _ACCEPTED = 16
 """Connections taken in one turn of the loop."""
 
@@ -59,6 +77,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             await self._accept_sooner()
+            # two seconds of work that the first to ask for it would hold up all others with
+            self._describing = asyncio.create_task(asyncio.to_thread(self._app.openapi))
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             url = f"http://{authority}"

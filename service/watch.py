@@ -42,6 +42,9 @@ class Watch:
         tally = open_tally()
         tally.started = time.perf_counter()
         tally.id, tally.method = request_id(scope["headers"]), scope["method"]
+        only_head = scope["method"] == "HEAD"
+        if only_head:  # what GET would answer, whose body goes no further than the server
+            scope = {**scope, "method": "GET"}
 
         async def received() -> Message:
             message = await receive()
@@ -53,7 +56,7 @@ class Watch:
                 tally.status = message["status"]
                 MutableHeaders(scope=message)[REQUEST_ID] = tally.id
                 _answered(tally, scope)
-            else:
+            elif not only_head:
                 tally.sent += len(message.get("body", b""))
             await send(message)
 

@@ -9,7 +9,7 @@ from contract.errors import BodyTooLarge, Fault, FaultyRequest, UnknownMediaType
 from service.routes.media import weights_of
 
 _WBITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-"""deflate means zlib's format (RFC 9110, section 8.4.1.2)."""
+"""deflate means zlib's format (RFC 9110, section 8.4.1.2); some send what is inside of it alone."""
 _LONG = 2**16
 _WORTH = 1024
 _LEVEL = 1
@@ -23,11 +23,13 @@ async def decoded(body: bytes, request: Request, limit: int) -> bytes:
     FaultyRequest if it is not what it says.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
+    coding = "gzip" if coding == "x-gzip" else coding  # as RFC 9110, section 8.4.1.3, has it
     if coding in ("identity", ""):
         return body
     if coding not in _WBITS:
         raise UnknownMediaType(f"expected a Content-Encoding of gzip, deflate or identity, came {coding[:60]!r}")
-    decoder = zlib.decompressobj(_WBITS[coding])
+    bare = coding == "deflate" and not _is_zlib(body)
+    decoder = zlib.decompressobj(-zlib.MAX_WBITS if bare else _WBITS[coding])
     try:
         # in a thread: zlib lets go of the interpreter's lock
         plain = await asyncio.to_thread(decoder.decompress, body, limit + 1)
@@ -39,6 +41,11 @@ async def decoded(body: bytes, request: Request, limit: int) -> bytes:
         what = "more behind its end" if decoder.eof else "a part of one"
         raise FaultyRequest([Fault("", f"expected one body in {coding}, came {what}")])
     return plain
+
+
+def _is_zlib(body: bytes) -> bool:
+    """By its header (RFC 1950, section 2.2)."""
+    return body[:1] == b"" or (body[0] & 0x0F == zlib.DEFLATED and int.from_bytes(body[:2]) % 31 == 0)
 
 
 async def encode(response: Response, request: Request) -> Response:

@@ -254,7 +254,7 @@ def test_who_is_late_hears_so_and_is_not_computed(listen, hold, forecasts, bundl
         late = serving.http.post("/forecast", json=forecasts(30))
     assert late.status_code == 504
     told = late.json()
-    assert told.get("error", told.get("detail")) == "not answered within 0.2 s of the request's arrival"
+    assert told.get("error", told.get("detail")) == "not answered within 200 ms of the request's arrival"
     if way != "setting":
         assert sum(serving.gauges().values()) == 0
         held.release()

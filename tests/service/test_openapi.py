@@ -1,13 +1,21 @@
 """The document at /openapi.json, and /docs, which must work without a network."""
 
+import asyncio
 import re
+import threading
+import time
 
 import pytest
+import uvicorn
 
+from service.app import create_app
 from service.routes.backtest import QUERY
 from service.routes.media import ARROW
 from service.routes.query import FORECAST
 from service.routes.translate import PARAMETERS
+from service.server import _Server as Server
+from service.settings import Settings
+from service.turnstile import Turnstile
 
 V2_MODEL = ("", "/ready", "/config", "/stats", "/infer")
 PATHS = {
@@ -113,3 +121,20 @@ def test_a_translation_is_described_for_each_form_of_its_fields(document):
     for status in ("400", "413", "415", "503"):
         assert set(operation["responses"][status]["content"]) == {"application/json"}
     assert set(schemas["LibreTranslateProblem"]["required"]) > {"error"}
+
+
+def test_it_is_made_beside_the_loop_at_the_start(bundles, capsys):
+    """Before anybody asks for it, who would hold up all others meanwhile."""
+    app = create_app(Settings(bundles=bundles("hourly"), port=0))
+    turnstile = Turnstile.before(app)
+    server = Server(uvicorn.Config(app, port=0, http=turnstile, log_config=None), app, turnstile)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    end = time.monotonic() + 60
+    while app.openapi_schema is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    server.should_exit = True
+    thread.join()
+    assert "/forecast" in app.openapi_schema["paths"]
+    assert capsys.readouterr().out.startswith("seqcast answers at ")

@@ -124,6 +124,7 @@ def test_a_flag_wins_over_its_variable(variables):
         ("CUDA_GATHER_MS", "-1"),
         ("THREADS", "0"),
         ("THREADS", "1.5"),
+        ("THREADS", "1025"),
         ("MAX_BODY_MIB", "0"),
         ("MAX_BODY_MIB", "inf"),
         ("MAX_BODY_MIB", "nan"),

@@ -113,7 +113,16 @@ def test_the_limit_is_in_mib():
     assert Settings(max_body_mib=1.5).max_body_bytes == 1_572_864
 
 
-@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def _bare(content):
+    """deflate without zlib's header and sum, as some send it."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), ("deflate", _bare)],
+)
 def test_bodies_are_unpacked_wherever_one_comes(serving, bundles, body, series, coding, pack):
     """Up to the limit that a plain one has."""
     small = serving(bundles("hourly"), max_body_mib=0.1)
