@@ -31,7 +31,7 @@ def lines(capsys):
 def test_a_request_is_a_line_of_json_without_its_values(client, body, lines):
     lines("json", "info")
     sent = json.dumps(body).encode()
-    answer = client.post("/forecast?secret=1", content=sent, headers={"X-Request-ID": "mine"})
+    answer = client.post("/forecast", content=sent, headers={"X-Request-ID": "mine", "X-Secret": "secret"})
     assert answer.status_code == 200
     (line,) = lines()
     told = json.loads(line)
