@@ -126,5 +126,6 @@ def test_the_ids_go_with_the_table_that_has_them(page):
     page.click("#forecast-sample")
     settled(page)
     assert not page.is_visible("#forecast-series")
-    assert page.locator("#forecast-id option").all_inner_texts() == ["none: all rows are one series", "timestamp", *COLUMNS]
+    offered = ["none: all rows are one series", "timestamp", *COLUMNS]
+    assert page.locator("#forecast-id option").all_inner_texts() == offered
     assert "id_column" not in page.inner_text("#forecast-curl")
