@@ -9,7 +9,6 @@ after the other; one that fails is made smaller and printed. Memory (PSS) is rea
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import urllib.request
@@ -39,7 +38,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="routes and kinds with this in their name")
     arguments = parser.parse_args()
-    os.environ["SEQCAST_LOG_FORMAT"] = "json"
     with tempfile.TemporaryDirectory() as folder:
         bundles = Path(folder)
         for path in TESTS.glob("*/*/1/manifest.json"):
