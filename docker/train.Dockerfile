@@ -1,5 +1,5 @@
-# The training job, laid out like a checkout, so that its command lines are the README's: tables in /work/data, runs in
-# /work/runs, bundles in /work/bundles. BASE is any image with Python 3.11 or later, venv and pip; one whose
+# The training job, laid out like a checkout, so that its command lines are the README's: tables in /job/data, runs in
+# /job/runs, bundles in /job/bundles. BASE is any image with Python 3.11 or later, venv and pip; one whose
 # PIP_FIND_LINKS has the CPU build of torch gives an image without the libraries of CUDA.
 ARG BASE=python:3.11-slim-bookworm
 
@@ -24,11 +24,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM ${BASE}
 # volumes take their owner from here
-RUN install --directory --owner=65534 --group=65534 /work /work/bundles /work/runs
+RUN install --directory --owner=65534 --group=65534 /job /job/bundles /job/runs
 ENV PATH=/opt/seqcast/bin:$PATH HOME=/tmp
 COPY --from=packages /opt/seqcast /opt/seqcast
 COPY --from=code /code /opt/seqcast
-COPY model/recipes /work/model/recipes
+COPY model/recipes /job/model/recipes
 USER 65534:65534
-WORKDIR /work
+WORKDIR /job
 ENTRYPOINT ["seqcast"]

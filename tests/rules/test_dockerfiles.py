@@ -117,7 +117,7 @@ def test_what_goes_on_running_comes_back_and_is_asked_how_it_is():
 
 def test_the_service_may_only_read_the_bundles_that_training_writes():
     assert SERVICES["api"]["volumes"] == SERVICES["api-gpu"]["volumes"] == ["bundles:/bundles:ro"]
-    assert "bundles:/work/bundles" in SERVICES["train"]["volumes"]
+    assert "bundles:/job/bundles" in SERVICES["train"]["volumes"]
     (tables,) = [each for each in SERVICES["train"]["volumes"] if isinstance(each, dict)]
     assert tables["read_only"]
     assert not tables["bind"]["create_host_path"], "Docker would make it, root's and empty"
