@@ -6,12 +6,14 @@ pandas reads the cells on both sides, as `CsvForm.options` says; nothing here im
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from contract.errors import Fault, FaultyInput
+from contract.pointers import escape
 from contract.timestamps import readable
 
 TIME_NAMES = ("timestamp", "time", "datetime", "date", "ds", "epoch")
@@ -125,6 +127,15 @@ def _number(cell: str) -> float | None:
         return float(cell.replace(",", "."))
     except ValueError:
         return None
+
+
+def repeated(names: Sequence[str], pointer: str) -> list[Fault]:
+    """A fault for each name that comes more than once, under `pointer`."""
+    return [
+        Fault(f"{pointer}/{escape(name)}", f"expected each column once, came {count} of this name")
+        for name, count in Counter(names).items()
+        if count > 1
+    ]
 
 
 def _text(content: bytes) -> io.TextIOWrapper:

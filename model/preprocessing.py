@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from contract.errors import Fault, FaultyInput, FaultyTable
 from contract.filling import Mended, mend
 from contract.frequency import Frequency, Times
 from contract.pointers import escape
-from contract.tables import FIRST, MISSING, SMALLEST_EPOCH, CsvForm, find_times
+from contract.tables import FIRST, MISSING, SMALLEST_EPOCH, CsvForm, find_times, repeated
 from contract.timestamps import Timestamps, offsets_note, on_latest_clock, parse_timestamps
 from model.config import DataConfig
 
@@ -50,7 +49,8 @@ def read_table(path: Path, config: DataConfig) -> Table:
     try:
         form = CsvForm.of(content)
         names = form.first(content)[0]
-        _check_names(names)
+        if twice := repeated(names, ""):
+            raise FaultyTable(twice)
         frame = pd.read_csv(io.BytesIO(content), header=0, names=names, na_values=list(MISSING), **form.options)
     except FaultyInput as error:
         raise FaultyTable(error.faults) from None
@@ -84,17 +84,6 @@ def read_table(path: Path, config: DataConfig) -> Table:
     except FaultyInput as error:
         raise FaultyTable(error.faults) from None
     return Table(mended.times, columns, mended.values, frequency, sha256, mended, notes)
-
-
-def _check_names(names: list[str]) -> None:
-    """Raises FaultyTable."""
-    faults = [
-        Fault(f"/{escape(name)}", f"expected each column once, came {count} of this name")
-        for name, count in Counter(names).items()
-        if count > 1
-    ]
-    if faults:
-        raise FaultyTable(faults)
 
 
 def longest_filled(frequency: Frequency) -> int:

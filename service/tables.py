@@ -1,7 +1,6 @@
 """Tables as a request's series, whatever they came in. pandas is imported when the first one comes."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyInput, FaultyRequest
 from contract.pointers import escape
-from contract.tables import COMMAS, CsvForm
+from contract.tables import COMMAS, CsvForm, repeated
 from contract.timestamps import day_or_month_first, parse_timestamps
 from service.schemas import SHOWN_FAULTS
 
@@ -164,11 +163,7 @@ def _in_one_order(times: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
 
 def check_names(names: list[str], wanted: dict[str, str | None]) -> None:
     """Raises FaultyRequest unless every name is there once, those asked for among them."""
-    faults = [
-        Fault(f"/columns/{escape(name)}", f"expected each column once, came {count} of this name")
-        for name, count in Counter(names).items()
-        if count > 1
-    ]
+    faults = repeated(names, "/columns")
     shown = ", ".join(names[:20])
     faults += [
         Fault(f"/{parameter}", f"expected a column of the table ({shown}), came {name}")
