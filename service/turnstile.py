@@ -10,7 +10,6 @@ from functools import lru_cache
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from contract.errors import QueueFull
 from service.connection import Connection
 from service.engine.admission import Refusal
 from service.errors import answer_to
@@ -86,6 +85,6 @@ class Turnstile(Connection):
 @lru_cache(maxsize=64)
 def _answer(path: str, refusal: Refusal) -> tuple[bytes, bytes]:
     """The status and the headers that follow from these, and the body."""
-    response = answer_to(path, QueueFull(refusal.message, refusal.retry_after_s))
+    response = answer_to(path, refusal.error())
     headers = [b"%b: %b\r\n" % header for header in response.raw_headers]
     return b"".join([STATUS_LINE[response.status_code], *headers]), bytes(response.body)

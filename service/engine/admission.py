@@ -47,6 +47,10 @@ class Refusal:
     message: str
     retry_after_s: int
 
+    def error(self) -> QueueFull:
+        """To be raised: a new one for each who is refused."""
+        return QueueFull(self.message, self.retry_after_s)
+
 
 class Lines:
     """Requests that were taken and are not answered yet, in a line for each model and one for those without."""
@@ -100,7 +104,7 @@ class Lines:
             refusal = self.full(model)
         if refusal is not None:
             self.leave(passage)
-            raise QueueFull(refusal.message, refusal.retry_after_s)
+            raise refusal.error()
         if passage not in line.passages:
             line.note(self._clock())
             line.passages.add(passage)
@@ -112,7 +116,7 @@ class Lines:
         held, others = self._holding.get(passage, 0) + size, len(self._holding) - (passage in self._holding)
         if others and self._size + size > self.limits.size and held * (others + 1) > self.limits.size:
             refusal = self._refusal(passage.line, f"bodies of {self._size} bytes are in hand")
-            raise QueueFull(refusal.message, refusal.retry_after_s)
+            raise refusal.error()
         self._holding[passage] = held
         self._size += size
 
