@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyInput
 from contract.frequency import Times
@@ -15,8 +16,9 @@ from contract.frequency import Times
 EpochUnit = Literal["s", "ms", "us", "ns"]
 _PER_SECOND: dict[EpochUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _SHOWN_FAULTS = 100
-# The commonest form, on every line. numpy reads it ten times faster than a datetime for each would be.
-_PLAIN = re.compile(r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{3})?)?(?:\n|$))+", re.ASCII)
+# The commonest form. numpy reads it ten times faster than a datetime for each would be.
+_PLAIN = re.compile(rb"0000-00-00[T ]00:00(?::00(?:\.000)?)?")
+_DIGITS = bytes.maketrans(b"0123456789", b"0000000000")
 # as spreadsheets write them: day and month in either order, or behind the year
 _DATE = re.compile(
     r"(?:(\d{1,2})([/.-])(\d{1,2})\2(\d{4})|(\d{4})/(\d{1,2})/(\d{1,2}))"
@@ -109,10 +111,9 @@ def offsets_note(latest: Timestamps, offsets: int) -> str:
 
 
 def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
-    lines = "\n".join(stamps)
-    if _PLAIN.fullmatch(lines) and lines.count("\n") == len(stamps) - 1:
+    if (plain := _plain(stamps)) is not None:
         try:
-            return Timestamps(np.array(stamps, "M8[ms]"), None)
+            return Timestamps(plain.astype("M8[ms]"), None)
         except ValueError:
             raise FaultyInput(_unparsable(stamps, pointer)) from None
     try:
@@ -129,6 +130,19 @@ def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
     if last is None:
         return Timestamps(_since(_NAIVE_EPOCH, parsed), None)
     return Timestamps(_since(_EPOCH, parsed) + np.timedelta64(last // _MILLISECOND, "ms"), timezone(last))
+
+
+def _plain(stamps: Sequence[str]) -> NDArray[np.bytes_] | None:
+    """`stamps` if all have the commonest form, each character in its place."""
+    text = "\n".join(stamps)
+    if not text.isascii():
+        return None
+    lines = text.encode()
+    zeros = lines.translate(_DIGITS)
+    first, _, _ = zeros.partition(b"\n")
+    if not _PLAIN.fullmatch(first) or zeros != b"\n".join([first] * len(stamps)):
+        return None
+    return np.ndarray(len(stamps), f"S{len(first)}", lines, strides=(len(first) + 1,))
 
 
 def readable(stamp: str) -> bool:

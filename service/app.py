@@ -20,6 +20,7 @@ from service.loader import Loader
 from service.metrics import Metrics
 from service.openapi import add_components
 from service.routes import backtest, forecast, generate, health, inference, models, playground, translate, v2
+from service.routes.direct import direct
 from service.routes.guard import OPEN, guard
 from service.settings import Settings
 from service.state import State, follow_folder
@@ -61,6 +62,8 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[] if keys is None else [Depends(guard)],
         telemetry=telemetry(),
     )
+    for routes in (forecast, backtest, translate, generate):
+        app.router.routes += direct(routes.router, guarded=keys is not None)
     for routes in (forecast, backtest, translate, generate, models, inference, v2, health, playground):
         app.include_router(routes.router)
     app.mount("/playground", playground.files)
