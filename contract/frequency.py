@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.quoting import shown
+
 Times = NDArray[np.datetime64]  # datetime64[ms], wall-clock
 Unit = Literal["s", "min", "h", "D", "B", "W", "M"]
 
@@ -32,7 +34,7 @@ class Frequency:
         """Raises ValueError on a text that is no frequency."""
         match = _FORM.fullmatch(text)
         if not match or match[1].startswith("0"):
-            raise ValueError(f"expected a frequency such as 15min, h, D, B, W or M, came {text!r}")
+            raise ValueError(f"expected a frequency such as 15min, h, D, B, W or M, came {shown(text)}")
         count, unit = int(match[1] or 1), "M" if match[2] in ("MS", "ME") else match[2]
         if unit in _MILLISECONDS:
             return cls._of_step(count * _MILLISECONDS[unit])

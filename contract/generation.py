@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from contract.decoding import padded
 from contract.graphs import NEXT, Graph, Tensor, expect
+from contract.quoting import shown
 
 END = 0
 """The id of what comes before a word and behind it; characters are from 1 on."""
@@ -37,7 +38,7 @@ class GenerateSpec:
 
     def __post_init__(self) -> None:
         if not self.alphabet or "".join(sorted(set(self.alphabet))) != self.alphabet:
-            raise ValueError(f"expected an alphabet of different characters in order, came {self.alphabet!r}")
+            raise ValueError(f"expected an alphabet of different characters in order, came {shown(self.alphabet)}")
         if self.context < 1 or self.max_len < 1:
             raise ValueError(f"expected context and max_len from 1 on, came {self.context} and {self.max_len}")
 
@@ -76,8 +77,8 @@ class GenerateSpec:
         ids = [self.alphabet.find(character) + 1 for character in normalized(word)]
         if END in ids:
             strange = dict.fromkeys(c for c, i in zip(normalized(word), ids, strict=True) if i == END)
-            shown = ", ".join(map(repr, list(strange)[:10]))
-            raise ValueError(f"expected characters of {self.alphabet}, came {shown}")
+            came = ", ".join(map(shown, list(strange)[:10]))
+            raise ValueError(f"expected characters of {self.alphabet}, came {came}")
         return [END, *ids]
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -16,6 +16,7 @@ from contract.frequency import Frequency
 from contract.generation import GenerateSpec
 from contract.graphs import Graph, Tensor
 from contract.intervals import Intervals
+from contract.quoting import shown
 from contract.records import decode, encode
 from contract.scaler import Scaler
 from contract.translation import TranslateSpec
@@ -106,14 +107,14 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"expected a name of {NAME.pattern}, came {self.name!r}")
+            raise ValueError(f"expected a name of {NAME.pattern}, came {shown(self.name)}")
         if self.format < 1:
             raise ValueError(f"expected a format from 1 on, came {self.format}")
         if self.version < 1:
             raise ValueError(f"expected a version from 1 on, came {self.version}")
         for file in self.files:
             if not NAME.fullmatch(file):
-                raise ValueError(f"expected plain file names, came {file!r}")
+                raise ValueError(f"expected plain file names, came {shown(file)}")
         specs = {"forecast": self.forecast, "translate": self.translate, "generate": self.generate}
         came = [task for task, spec in specs.items() if spec is not None]
         if came != [self.task]:

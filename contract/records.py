@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from contract.errors import Fault
 from contract.pointers import escape
+from contract.quoting import shown
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ def decode(record: type[T], data: object, pointer: str = "") -> tuple[T | None, 
     A `ValueError` of the record's own `__post_init__` is a fault as well.
     """
     if not isinstance(data, Mapping):
-        return None, [Fault(pointer, f"expected a table of fields, came {_shown(data)}")]
+        return None, [Fault(pointer, f"expected a table of fields, came {shown(data)}")]
     hints = typing.get_type_hints(record)
     fields = {field.name: field for field in dataclasses.fields(record)}  # type: ignore[arg-type]
     faults = [
@@ -57,15 +58,15 @@ def _value(hint: Any, data: Any, pointer: str) -> tuple[Any, list[Fault]]:
         (hint,) = (arg for arg in args if arg is not types.NoneType)
         return _value(hint, data, pointer)
     if origin is typing.Literal:
-        known = data in args
-        return data, [] if known else [Fault(pointer, f"expected one of {list(args)}, came {_shown(data)}")]
+        known = ", ".join(map(shown, args))
+        return data, [] if data in args else [Fault(pointer, f"expected one of {known}, came {shown(data)}")]
     if origin is tuple:
         if not isinstance(data, list | tuple):
-            return None, [Fault(pointer, f"expected a list, came {_shown(data)}")]
+            return None, [Fault(pointer, f"expected a list, came {shown(data)}")]
         return _gather(tuple, ((str(i), args[0], item) for i, item in enumerate(data)), pointer)
     if origin is dict:
         if not isinstance(data, Mapping):
-            return None, [Fault(pointer, f"expected a table, came {_shown(data)}")]
+            return None, [Fault(pointer, f"expected a table, came {shown(data)}")]
         values, faults = _gather(tuple, ((key, args[1], item) for key, item in data.items()), pointer)
         return dict(zip(data, values, strict=True)), faults
     if dataclasses.is_dataclass(hint):
@@ -87,9 +88,4 @@ def _scalar(hint: Any, data: Any, pointer: str) -> tuple[Any, list[Fault]]:
     if isinstance(data, hint) and (hint is bool or not isinstance(data, bool)):
         return data, []
     names = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
-    return None, [Fault(pointer, f"expected {names[hint]}, came {_shown(data)}")]
-
-
-def _shown(data: object) -> str:
-    text = repr(data)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return None, [Fault(pointer, f"expected {names[hint]}, came {shown(data)}")]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyInput
 from contract.frequency import Times
+from contract.quoting import shown
 
 EpochUnit = Literal["s", "ms", "us", "ns"]
 _PER_SECOND: dict[EpochUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -85,7 +86,7 @@ def parse_timestamps(stamps: Sequence[Any], pointer: str) -> Timestamps:
     if kinds and kinds <= {int, float}:
         return _parse_numbers(stamps, pointer)
     wrong = (
-        Fault(f"{pointer}/{row}", f"expected an ISO 8601 string or an epoch number, came {_shown(stamp)}")
+        Fault(f"{pointer}/{row}", f"expected an ISO 8601 string or an epoch number, came {shown(stamp)}")
         for row, stamp in enumerate(stamps)
         if type(stamp) not in (str, int, float)
     )
@@ -125,8 +126,8 @@ def _parse_strings(stamps: Sequence[str], pointer: str) -> Timestamps:
     last = parsed[-1].utcoffset()
     for row, stamp in enumerate(parsed):
         if (stamp.tzinfo is None) != (last is None):
-            message = f"expected all timestamps with an offset or none, came {_shown(stamps[row])}"
-            raise FaultyInput([Fault(f"{pointer}/{row}", f"{message} before {_shown(stamps[-1])}")])
+            message = f"expected all timestamps with an offset or none, came {shown(stamps[row])}"
+            raise FaultyInput([Fault(f"{pointer}/{row}", f"{message} before {shown(stamps[-1])}")])
     if last is None:
         return Timestamps(_since(_NAIVE_EPOCH, parsed), None)
     return Timestamps(_since(_EPOCH, parsed) + np.timedelta64(last // _MILLISECOND, "ms"), timezone(last))
@@ -174,8 +175,8 @@ def _parse_dates(stamps: Sequence[str], pointer: str) -> Timestamps:
     wrong = [row for row, match in enumerate(matches) if match is None or (match[5] is not None) != year_first]
     if wrong:
         places = wrong[:_SHOWN_FAULTS]
-        message = f"expected a date written as {_shown(stamps[0])} is, came"
-        raise FaultyInput([Fault(f"{pointer}/{row}", f"{message} {_shown(stamps[row])}") for row in places])
+        message = f"expected a date written as {shown(stamps[0])} is, came"
+        raise FaultyInput([Fault(f"{pointer}/{row}", f"{message} {shown(stamps[row])}") for row in places])
     found = [match for match in matches if match is not None]
     note, groups = None, (5, 6, 7)
     if not year_first:
@@ -186,7 +187,7 @@ def _parse_dates(stamps: Sequence[str], pointer: str) -> Timestamps:
             year, month, day = (int(match[group]) for group in groups)
             times.append(datetime(year, month, day, *_clock(match)))
         except ValueError as error:
-            faults.append(Fault(f"{pointer}/{row}", f"expected a date and a time, came {_shown(stamps[row])}: {error}"))
+            faults.append(Fault(f"{pointer}/{row}", f"expected a date and a time, came {shown(stamps[row])}: {error}"))
     if faults:
         raise FaultyInput(faults[:_SHOWN_FAULTS])
     return Timestamps(_since(_NAIVE_EPOCH, times), None, note=note)
@@ -199,7 +200,7 @@ def _order(
     first = next((row for row, match in enumerate(found) if int(match[1]) > _MONTHS), None)
     second = next((row for row, match in enumerate(found) if int(match[3]) > _MONTHS), None)
     if first is not None and second is not None:
-        message = f"expected day and month in one order, came {_shown(stamps[first])} and {_shown(stamps[second])}"
+        message = f"expected day and month in one order, came {shown(stamps[first])} and {shown(stamps[second])}"
         raise FaultyInput([Fault(f"{pointer}/{max(first, second)}", message)])
     if first is None and second is None:
         row = next((row for row, match in enumerate(found) if int(match[1]) != int(match[3])), None)
@@ -208,10 +209,10 @@ def _order(
         one, _, other, year = found[row].groups()[:4]
         which = f"{year}-{one:0>2}-{other:0>2} or {year}-{other:0>2}-{one:0>2}"
         message = f"expected dates that tell day from month, came none with a day above 12: write {which} for"
-        raise FaultyInput([Fault(f"{pointer}/{row}", f"{message} {_shown(stamps[row])}")])
+        raise FaultyInput([Fault(f"{pointer}/{row}", f"{message} {shown(stamps[row])}")])
     if first is not None:
-        return (4, 3, 1), f"timestamps read as day, month, year, which {_shown(stamps[first])} tells"
-    return (4, 1, 3), f"timestamps read as month, day, year, which {_shown(stamps[second or 0])} tells"
+        return (4, 3, 1), f"timestamps read as day, month, year, which {shown(stamps[first])} tells"
+    return (4, 1, 3), f"timestamps read as month, day, year, which {shown(stamps[second or 0])} tells"
 
 
 def _clock(match: re.Match[str]) -> tuple[int, int, int, int]:
@@ -234,7 +235,7 @@ def _unparsable(stamps: Sequence[str], pointer: str) -> list[Fault]:
         try:
             datetime.fromisoformat(stamp)
         except ValueError:
-            faults.append(Fault(f"{pointer}/{row}", f"expected an ISO 8601 timestamp, came {_shown(stamp)}"))
+            faults.append(Fault(f"{pointer}/{row}", f"expected an ISO 8601 timestamp, came {shown(stamp)}"))
             if len(faults) == _SHOWN_FAULTS:
                 break
     return faults
@@ -242,7 +243,7 @@ def _unparsable(stamps: Sequence[str], pointer: str) -> list[Fault]:
 
 def _parse_numbers(stamps: Sequence[float], pointer: str) -> Timestamps:
     wrong = [
-        Fault(f"{pointer}/{row}", f"expected an epoch number, came {_shown(stamp)}")
+        Fault(f"{pointer}/{row}", f"expected an epoch number, came {shown(stamp)}")
         for row, stamp in enumerate(stamps)
         if not abs(stamp) < 2**63  # NaN too
     ]
@@ -252,8 +253,3 @@ def _parse_numbers(stamps: Sequence[float], pointer: str) -> Timestamps:
     # the nearest, since a double of nanoseconds or of seconds with decimals is a little off
     milliseconds = [round(stamp * 1000 / _PER_SECOND[unit]) for stamp in stamps]
     return Timestamps(np.array(milliseconds, np.int64).astype("M8[ms]"), UTC, unit)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from contract.errors import Fault, FaultyRecipe
 from contract.frequency import Frequency
 from contract.manifest import NAME
+from contract.quoting import shown
 from contract.records import decode
 from model.architectures import ARCHITECTURES
 from model.pairs import PairsConfig
@@ -107,7 +108,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"expected a name of {NAME.pattern}, came {self.name!r}")
+            raise ValueError(f"expected a name of {NAME.pattern}, came {shown(self.name)}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"expected a seed from 0 to 2^63 - 1, came {self.seed}")
 
@@ -130,7 +131,7 @@ def parse_recipe(text: str) -> Recipe:
         raise FaultyRecipe([Fault("", f"expected TOML: {error}")]) from error
     known = data.get("architecture")
     if not isinstance(known, str) or known not in ARCHITECTURES:
-        raise FaultyRecipe([Fault("/architecture", f"expected one of {', '.join(ARCHITECTURES)}, came {known!r}")])
+        raise FaultyRecipe([Fault("/architecture", f"expected one of {', '.join(ARCHITECTURES)}, came {shown(known)}")])
     architecture = ARCHITECTURES[known]
     model, faults = decode(architecture.config, data.pop("model", {}), "/model")
     source, found = decode(DATA[architecture.task], data.pop("data", {}), "/data")

@@ -12,6 +12,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from contract.errors import Fault, FaultyTable
+from contract.quoting import shown
 from contract.text import SpecialTokens
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -40,7 +41,7 @@ class PairsConfig:
     def __post_init__(self) -> None:
         for code in (self.source, self.target):
             if not _LANGUAGE.fullmatch(code):
-                raise ValueError(f"expected a language code such as en, came {code!r}")
+                raise ValueError(f"expected a language code such as en, came {shown(code)}")
         if len(self.held_back) != 2 or min(self.held_back) < 1:
             raise ValueError(f"expected two positive counts in held_back, came {list(self.held_back)}")
         if self.vocabulary < 100:

@@ -14,6 +14,7 @@ from contract.errors import Fault, FaultyInput, FaultyTable
 from contract.filling import Mended, mend
 from contract.frequency import Frequency, Times
 from contract.pointers import escape
+from contract.quoting import shown
 from contract.tables import FIRST, MISSING, SMALLEST_EPOCH, CsvForm, find_times, repeated
 from contract.timestamps import Timestamps, offsets_note, on_latest_clock, parse_timestamps
 from model.config import DataConfig
@@ -129,7 +130,7 @@ def _values(
         missing = frame[name].isna().to_numpy()
         bad = np.flatnonzero(~np.isfinite(values[:, index]) & ~(missing & mend))
         if len(bad):
-            message = f"expected a number, came {frame[name].tolist()[bad[0]]!r} ({len(bad)} such rows)"
+            message = f"expected a number, came {shown(frame[name].tolist()[bad[0]])} ({len(bad)} such rows)"
             faults.append(Fault(f"/{escape(name)}/{bad[0]}", message + _MENDED * bool(missing[bad].all())))
     return values, faults
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contract.errors import Fault, FaultyTable
 from contract.generation import normalized
+from contract.quoting import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def read_words(path: Path) -> tuple[tuple[str, ...], str]:
     except UnicodeDecodeError as error:
         raise FaultyTable([Fault("", f"expected UTF-8: {error}")]) from error
     faults = [
-        Fault(f"line {number}", f"expected a word without space around it, came {line!r}")
+        Fault(f"line {number}", f"expected a word without space around it, came {shown(line)}")
         for number, line in enumerate(lines, 1)
         if not line or line != line.strip()
     ]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
 from contract.pointers import escape
+from contract.quoting import shown
 from contract.tables import TIME_NAMES
 from contract.timestamps import Timestamps, parse_timestamps
 from service.arrow_messages import check_stream
-from service.schemas import SHOWN_FAULTS, shown
+from service.schemas import SHOWN_FAULTS
 from service.tables import Table, TableOptions, bound_columns, check_names, divide, kept_columns
 from service.turns import Turns
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
 from contract.pointers import escape
-from service.schemas import SHOWN_FAULTS, shown
+from contract.quoting import shown
+from service.schemas import SHOWN_FAULTS
 from service.tables import MOST_COLUMNS, TableOptions
 
 MOST_MESSAGES, MOST_ARRAYS, MOST_METADATA = 100_000, 1_000_000, 100_000
@@ -80,7 +81,8 @@ def _messages(content: bytes) -> Iterator[_Message]:
     while place + 8 <= len(view):
         marker, length = struct.unpack_from("<Ii", view, place)
         if marker != _CONTINUES or length < 0:
-            raise _refused(f"expected an Arrow IPC stream, came {shown(content[place : place + 8])} at byte {place}")
+            came = shown(content[place : place + 8].decode("latin-1"))
+            raise _refused(f"expected an Arrow IPC stream, came {came} at byte {place}")
         if length == 0:
             return
         start = place + 8 + length

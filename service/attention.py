@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from contract.attention import AttentionSpec, Axis
 from contract.errors import Fault, FaultyInput
+from contract.quoting import shown
 from service.engine.session import Arrays
-from service.schemas import AttentionSelection, read, shown
+from service.schemas import AttentionSelection, read
 from service.turns import Turns
 
 _PRECISION = np.float32(1e6)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from contract.errors import Fault, FaultyInput, FaultyRequest, NotReady, UnknownModel
 from contract.forecast_window import ForecastWindow, forecast_window
 from contract.manifest import ForecastSpec
+from contract.quoting import shown
 from contract.timestamps import Timestamps
 from service.attention import WantedMaps, choose_maps, tell_maps
 from service.backtest.schemas import BacktestRequest
@@ -19,7 +20,7 @@ from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle, Served
 from service.engine.session import Arrays
 from service.faults import MOST_FAULTS, faults_of
-from service.schemas import ForecastRequest, Series, read, shown
+from service.schemas import ForecastRequest, Series, read
 from service.series import CheckedSeries, check_series, has_columns, longest
 from service.settings import Settings
 from service.tally import tally

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyRequest, NotReady
 from contract.generation import GenerateSpec, State, log_likelihoods
+from contract.quoting import shown
 from contract.sampling import Sampling, draw_words
 from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle, Served
 from service.engine.session import Session
 from service.faults import MOST_FAULTS, faults_of
-from service.schemas import GenerateRequest, shown
+from service.schemas import GenerateRequest
 from service.settings import Settings
 from service.tally import tally
 from service.turns import Turns

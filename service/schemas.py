@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from contract.errors import Fault
 from contract.pointers import escape
+from contract.quoting import shown
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -382,13 +383,9 @@ def faults_of(details: Sequence[ErrorDetails], pointer: str = "") -> list[Fault]
     """pydantic's errors, with JSON pointers and what came."""
     faults = []
     for detail in details:
+        # the literals that it lists are all names
+        expected = detail["msg"].replace("'", '"') if detail["type"] == "literal_error" else detail["msg"]
         missing = detail["type"] == "missing"
-        message = "required, but missing" if missing else f"{detail['msg']}; came {shown(detail['input'])}"
+        message = "required, but missing" if missing else f"{expected}; came {shown(detail['input'])}"
         faults.append(Fault(pointer + "".join(f"/{escape(str(part))}" for part in detail["loc"]), message))
     return faults
-
-
-def shown(value: object) -> str:
-    """`value` in a message: on a line, and short."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -15,8 +15,9 @@ from contract.filling import Method, fill
 from contract.frequency import Frequency
 from contract.manifest import ForecastSpec
 from contract.pointers import escape
+from contract.quoting import shown
 from contract.timestamps import Timestamps, offsets_note, on_latest_clock, parse_timestamps
-from service.schemas import SHOWN_FAULTS, Series, read, shown
+from service.schemas import SHOWN_FAULTS, Series, read
 
 
 @dataclass(frozen=True, slots=True)

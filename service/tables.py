@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyInput, FaultyRequest
 from contract.pointers import escape
+from contract.quoting import shown
 from contract.tables import COMMAS, CsvForm, repeated
 from contract.timestamps import day_or_month_first, parse_timestamps
 from service.schemas import SHOWN_FAULTS
@@ -164,9 +165,9 @@ def _in_one_order(times: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
 def check_names(names: list[str], wanted: dict[str, str | None]) -> None:
     """Raises FaultyRequest unless every name is there once, those asked for among them."""
     faults = repeated(names, "/columns")
-    shown = ", ".join(names[:20])
+    known = ", ".join(names[:20])
     faults += [
-        Fault(f"/{parameter}", f"expected a column of the table ({shown}), came {name}")
+        Fault(f"/{parameter}", f"expected a column of the table ({known}), came {shown(name)}")
         for parameter, name in wanted.items()
         if name is not None and name not in names
     ]

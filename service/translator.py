@@ -10,13 +10,14 @@ from iso639 import Lang
 from iso639.exceptions import InvalidLanguageValue
 
 from contract.errors import Fault, FaultyRequest, NotReady, UnknownModel
+from contract.quoting import shown
 from contract.text import Vocabulary
 from contract.translation import TranslateSpec
 from service.decoder import Decoder
 from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle
 from service.faults import faults_of
-from service.schemas import TranslateRequest, shown
+from service.schemas import TranslateRequest
 from service.sentences import sentences
 from service.settings import Settings
 from service.tally import tally

@@ -12,6 +12,7 @@ from contract.bundle import Bundle, look_through, printable, read_bundle
 from contract.errors import BundleError, GraphFailed, UnknownModel, UnusableBundle, UnusableFile
 from contract.graphs import Graph
 from contract.manifest import Manifest
+from contract.quoting import shown
 from contract.text import Vocabulary
 from service.engine.gathering import warm
 from service.engine.session import CPU, Arrays, Device, Session
@@ -79,7 +80,7 @@ class Served:
                 tally().chose(name, loaded.manifest.version)
                 return loaded
         names = ", ".join(f"{each.manifest.name}:{each.manifest.version}" for each in self.all)
-        raise UnknownModel(f"expected one of the models served ({names or 'none'}), came {reference!r}")
+        raise UnknownModel(f"expected one of the models served ({names or 'none'}), came {shown(reference)}")
 
     def complaints(self) -> list[str]:
         """Why the service is not ready: a bundle that was there from the start and is not served, or none is at all.
@@ -152,7 +153,7 @@ class Repository:
         found = self._look().versions
         if name not in found:
             folders = " or ".join(root.name for root in self.roots)
-            raise UnknownModel(f"expected the name of a folder of versions in {folders}, came {name[:100]!r}")
+            raise UnknownModel(f"expected the name of a folder of versions in {folders}, came {shown(name)}")
         self._unloaded.pop(name, None)
         self._forget(name)
         chosen, failures = self._choose(name, found, found, afresh=True)
@@ -165,7 +166,7 @@ class Repository:
         """Serve `name` no more, until it is loaded again or a newer version comes. Raises UnknownModel."""
         loaded = self.served.get(name)
         if loaded.manifest.name != name:
-            raise UnknownModel(f"expected a name without a version, came {name!r}")
+            raise UnknownModel(f"expected a name without a version, came {shown(name)}")
         self._unloaded[name] = max(loaded.manifest.version, *self._look().versions.get(name, ()))
         self._forget(name)
         self._serve({name: ((), ())})

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from contract.errors import Fault, FaultyRequest
+from contract.quoting import shown
 from service.inference.schemas import MOST_TENSORS
 from service.turns import Turns
 
@@ -27,7 +28,7 @@ async def read_head(body: bytes, length: str | None) -> tuple[Any, memoryview]:
     head, rest = body, memoryview(b"")
     if length is not None:
         if not (length.isascii() and length.isdecimal() and len(length) < 20 and int(length) <= len(body)):
-            message = f"expected the JSON's bytes, at most the body's {len(body)}, came {length[:40]!r}"
+            message = f"expected the JSON's bytes, at most the body's {len(body)}, came {shown(length)}"
             raise FaultyRequest([Fault("", f"header {HEADER}: {message}")])
         head, rest = body[: int(length)], memoryview(body)[int(length) :]
     try:

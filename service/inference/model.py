@@ -11,6 +11,7 @@ from contract.errors import Fault, FaultyRequest, GraphFailed, UnknownModel
 from contract.generation import GenerateSpec
 from contract.graphs import Graph, Tensor
 from contract.manifest import Manifest
+from contract.quoting import shown
 from contract.translation import TranslateSpec
 from service.engine.admission import Passage
 from service.engine.repository import LoadedBundle, Served
@@ -121,7 +122,7 @@ def choose_model(served: Served, reference: str, version: str | None = None) -> 
     for model in known:
         if model.graph_name == graph:
             return model
-    raise UnknownModel(f"expected one of {', '.join(each.name for each in known)}, came {reference[:100]!r}")
+    raise UnknownModel(f"expected one of {', '.join(each.name for each in known)}, came {shown(reference)}")
 
 
 def models_of(served: Served, loaded: LoadedBundle) -> list[GraphModel]:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from contract.errors import Fault, FaultyRequest
 from contract.graphs import Tensor
+from contract.quoting import shown
 from service.inference.model import GraphModel
 from service.inference.schemas import InferInput, InferRequest, RequestedOutput
 from service.inference.tensors import DATATYPES, OTHER_DATATYPES, apart, read_bytes, read_numbers
-from service.schemas import read, shown
+from service.schemas import read
 
 _UNSUPPORTED = {
     "sequence_id": "sequences: each request stands for itself",
@@ -172,7 +173,7 @@ class _Reader:
                 raise ValueError(f"expected numbers from {bounds[0]} to {bounds[1]}, came {came}")
         if array.dtype.kind == "f" and not await apart(array.nbytes, lambda: bool(np.isfinite(array).all())):
             where = int(np.argmin(np.isfinite(array)))
-            raise ValueError(f"expected finite numbers, came {array.flat[where]} as value {where}")
+            raise ValueError(f"expected finite numbers, came {shown(array.flat[where].item())} as value {where}")
 
 
 def _outputs(request: InferRequest, model: GraphModel) -> tuple[dict[str, bool], list[Fault]]:

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.schemas import shown
+from contract.quoting import shown
 from service.turns import Turns
 
 DATATYPES = {

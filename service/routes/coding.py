@@ -6,6 +6,7 @@ import zlib
 from fastapi import Request, Response
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest, UnknownMediaType
+from contract.quoting import shown
 from service.routes.media import weights_of
 
 _WBITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
@@ -27,7 +28,7 @@ async def decoded(body: bytes, request: Request, limit: int) -> bytes:
     if coding in ("identity", ""):
         return body
     if coding not in _WBITS:
-        raise UnknownMediaType(f"expected a Content-Encoding of gzip, deflate or identity, came {coding[:60]!r}")
+        raise UnknownMediaType(f"expected a Content-Encoding of gzip, deflate or identity, came {shown(coding)}")
     bare = coding == "deflate" and not _is_zlib(body)
     decoder = zlib.decompressobj(-zlib.MAX_WBITS if bare else _WBITS[coding])
     try:

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from contract.errors import Fault, FaultyRequest
+from contract.quoting import shown
 from service.arrow import write_stream
 from service.csv_tables import write_table
 from service.engine.admission import Passage
@@ -16,7 +17,7 @@ from service.routes.long_json import write_json
 from service.routes.media import CSV, JSON, answer_type, body_type
 from service.routes.query import FORECAST, beside_json
 from service.routes.tables import TABLES, parse_table
-from service.schemas import ForecastRequest, ForecastResponse, shown
+from service.schemas import ForecastRequest, ForecastResponse
 from service.state import State, passage_of, state_of
 from service.tables import TableOptions, warnings_header
 from service.turns import release

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from contract.errors import Fault, FaultyRequest
+from contract.quoting import shown
 from contract.records import encode
 from service import forecaster, generator, translator
 from service.csv_tables import write_table
 from service.openapi import problems
 from service.routes.body import json_response
 from service.routes.media import CSV, JSON, answer_type
-from service.schemas import shown
 from service.state import state_of
 
 SAMPLES = {

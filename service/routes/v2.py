@@ -9,11 +9,11 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from contract.errors import Fault, FaultyRequest
+from contract.quoting import shown
 from service.inference.model import choose_model, models_of
 from service.inference.schemas import InferenceProblem
 from service.openapi import problems
 from service.routes.body import json_response, read_body
-from service.schemas import shown
 from service.state import change_models, state_of
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]

@@ -44,7 +44,7 @@ def test_composed_and_decomposed_are_one_character():
 
 
 def test_names_each_strange_character_once():
-    with pytest.raises(ValueError, match=r"^expected characters of abcé, came 'X', '\.'$"):
+    with pytest.raises(ValueError, match=r'^expected characters of abcé, came "X", "\."$'):
         SPEC.encode("aXb.X")
 
 

@@ -38,10 +38,10 @@ def test_lists_every_fault(data):
         "/surprise: unknown field",
         "expected one of attention, files, forecast, format, generate, graphs, intervals, metrics, name, task, "
         "training, translate, version",
-        "/version: expected an integer, came '1'",
+        '/version: expected an integer, came "1"',
         "/task: required, but missing",
-        "/graphs/forecast/inputs/1/dtype: expected one of ['float32', 'float64', 'int64', 'bool'], came 'float16'",
-        "/forecast/seq_len: expected an integer, came True",
+        '/graphs/forecast/inputs/1/dtype: expected one of "float32", "float64", "int64", "bool", came "float16"',
+        "/forecast/seq_len: expected an integer, came true",
     ]
 
 
@@ -54,10 +54,10 @@ def test_lists_every_fault(data):
         ("name", "../up", "expected a name of"),
         ("version", 0, "expected a version from 1 on, came 0"),
         ("format", 0, "expected a format from 1 on, came 0"),
-        ("files", {"../secrets": "0"}, "expected plain file names, came '../secrets'"),
-        ("files", {"a/b.onnx": "0"}, "expected plain file names, came 'a/b.onnx'"),
-        ("files", {"/etc": "0"}, "expected plain file names, came '/etc'"),
-        ("files", {".hidden": "0"}, "expected plain file names, came '.hidden'"),
+        ("files", {"../secrets": "0"}, 'expected plain file names, came "../secrets"'),
+        ("files", {"a/b.onnx": "0"}, 'expected plain file names, came "a/b.onnx"'),
+        ("files", {"/etc": "0"}, 'expected plain file names, came "/etc"'),
+        ("files", {".hidden": "0"}, 'expected plain file names, came ".hidden"'),
         ("files", {"a\\b": "0"}, "expected plain file names"),
     ],
 )
@@ -113,7 +113,7 @@ def spoil(data, place, value):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        (("attention", 0, "kind"), "self", "/attention/0/kind: expected one of ['encoder', 'decoder', 'cross']"),
+        (("attention", 0, "kind"), "self", '/attention/0/kind: expected one of "encoder", "decoder", "cross"'),
         (("attention", 0, "rows", "stride"), 0, "/attention/0/rows: expected 0 <= start < stop and a stride from 1"),
         (("attention", 0, "columns", "stop"), 5, "expected encoder_0 of rows up to 4, columns up to 4, came 4 and 5"),
         (("attention", 1, "rows", "stop"), 7, "expected cross_0 of rows up to 6, columns up to 4, came 7 and 4"),

@@ -86,12 +86,12 @@ def test_answers_in_the_form_of_the_question(stamps, written):
         ([], ["/t: expected all strings or all epoch numbers, came none at all"]),
         (["2018-06-22", 1], ["/t: expected all strings or all epoch numbers, came both"]),
         (["2018-06-22", None, True], ["/t/1: expected an ISO 8601 string", "/t/2: expected an ISO 8601 string"]),
-        (["2018-06-22", "soon", ""], ["/t/1: expected an ISO 8601 timestamp, came 'soon'", "/t/2: expected an ISO"]),
-        (["2018-02-30T00:00", "2018-01-01T00:00"], ["/t/0: expected an ISO 8601 timestamp, came '2018-02-30T00:00'"]),
-        (["2018-06-22T20:00\n2018-06-22T21:00"], ["/t/0: expected an ISO 8601 timestamp, came '2018-06-22T20:00"]),
+        (["2018-06-22", "soon", ""], ['/t/1: expected an ISO 8601 timestamp, came "soon"', "/t/2: expected an ISO"]),
+        (["2018-02-30T00:00", "2018-01-01T00:00"], ['/t/0: expected an ISO 8601 timestamp, came "2018-02-30T00:00"']),
+        (["2018-06-22T20:00\n2018-06-22T21:00"], ['/t/0: expected an ISO 8601 timestamp, came "2018-06-22T20:00']),
         (["2018-06-22T20:00", "2018-06-22T21:00Z"], ["/t/0: expected all timestamps with an offset or none, came"]),
-        ([1529697600, float("nan")], ["/t/1: expected an epoch number, came nan"]),
-        ([float("-inf"), 2**63], ["/t/0: expected an epoch number, came -inf", "/t/1: expected an epoch number"]),
+        ([1529697600, float("nan")], ["/t/1: expected an epoch number, came NaN"]),
+        ([float("-inf"), 2**63], ["/t/0: expected an epoch number, came -Infinity", "/t/1: expected an epoch number"]),
     ],
 )
 def test_names_every_fault(stamps, faults):
@@ -118,9 +118,9 @@ def test_dates_are_read_in_the_order_that_a_day_tells(form):
 @pytest.mark.parametrize(
     ("stamps", "place", "message"),
     [
-        (["1/1/2010 0:00", "1/2/2010 0:00"], "/t/1", "write 2010-01-02 or 2010-02-01 for '1/2/2010 0:00'"),
-        (["1/31/2010", "31/1/2010"], "/t/1", "expected day and month in one order, came '31/1/2010' and '1/31/2010'"),
-        (["1/31/2010", "2010-02-01"], "/t/1", "came '2010-02-01'"),
+        (["1/1/2010 0:00", "1/2/2010 0:00"], "/t/1", 'write 2010-01-02 or 2010-02-01 for "1/2/2010 0:00"'),
+        (["1/31/2010", "31/1/2010"], "/t/1", 'expected day and month in one order, came "31/1/2010" and "1/31/2010"'),
+        (["1/31/2010", "2010-02-01"], "/t/1", 'came "2010-02-01"'),
         (["1/31/2010", "2/30/2010"], "/t/1", "day"),
         (["1/31/2010 13:00 PM"], "/t/0", "hour must be in 1..12"),
         (["1/31/2010 25:00"], "/t/0", "hour"),

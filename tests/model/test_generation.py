@@ -97,8 +97,8 @@ def test_other_words_are_read_in_the_alphabet_of_the_run(tmp_path, recipe, path)
     with pytest.raises(FaultyTable) as caught:
         load_words(other, recipe, spec)
     assert list(map(str, caught.value.faults)) == [
-        "line 2: expected characters of aiklotvz, came 'K'",
-        "line 3: expected characters of aiklotvz, came '!'",
+        'line 2: expected characters of aiklotvz, came "K"',
+        'line 3: expected characters of aiklotvz, came "!"',
     ]
 
 

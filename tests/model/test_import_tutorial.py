@@ -250,7 +250,7 @@ def test_names_all_that_does_not_fit(state, read):
         ({"seq_len": 2}, UnknownCheckpoint, "expected max_len from 3 on, came 2"),
         ({"seq_len": 0}, UnknownCheckpoint, "expected max_len from 1 on, came 0"),
         ({"name": "Mine!"}, FaultyRecipe, "expected a name of"),
-        ({"source": "English", "name": "mine"}, FaultyRecipe, "expected a language code such as en, came 'English'"),
+        ({"source": "English", "name": "mine"}, FaultyRecipe, 'expected a language code such as en, came "English"'),
     ],
 )
 def test_refuses_flags_that_cannot_be(state, read, wishes, error, message):

@@ -178,7 +178,7 @@ def test_the_card_and_the_manifest_tell_what_was_mended(write, tmp_path, capsys)
         (lambda frame: pd.concat([frame, frame.iloc[[5]].assign(load=1.0)]), "contradicting duplicates"),
         (lambda frame: frame.assign(date=[*frame["date"][:-1], "2019-01-01T00:07:00"]), "came 2019-01-01T00:07:00"),
         (blank("temp", *range(400)), "/temp: expected numbers, came none"),
-        (lambda frame: frame.assign(temp=["x", *frame["temp"][1:]]), "/temp/0: expected a number, came 'x'"),
+        (lambda frame: frame.assign(temp=["x", *frame["temp"][1:]]), '/temp/0: expected a number, came "x"'),
     ],
     ids=["contradiction", "off the grid", "empty column", "text"],
 )

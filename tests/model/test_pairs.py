@@ -192,8 +192,8 @@ def test_the_vocabulary_has_its_size():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"source": "English"}, "expected a language code such as en, came 'English'"),
-        ({"target": ""}, "expected a language code such as en, came ''"),
+        ({"source": "English"}, 'expected a language code such as en, came "English"'),
+        ({"target": ""}, 'expected a language code such as en, came ""'),
         ({"held_back": (1,)}, r"expected two positive counts in held_back, came \[1\]"),
         ({"held_back": (0, 5)}, r"expected two positive counts in held_back, came \[0, 5\]"),
         ({"vocabulary": 99}, "expected vocabulary from 100 on, came 99"),

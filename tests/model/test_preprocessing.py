@@ -73,7 +73,7 @@ def test_forms_of_timestamps_and_a_zone_keeps_its_wall_clock(write, write_stamp)
 def test_dates_that_do_not_tell_day_from_month_are_a_fault(write):
     ((pointer, message),) = faults(write(date=[f"{stamp:%m/%d/%Y %H:%M}" for stamp in stamps("h", 30).tolist()]))
     assert pointer == "/date"
-    assert "write 2018-01-02 or 2018-02-01 for '01/02/2018 00:00'" in message
+    assert 'write 2018-01-02 or 2018-02-01 for "01/02/2018 00:00"' in message
 
 
 def test_takes_every_number_column_in_the_table_s_order(write):
@@ -120,12 +120,12 @@ def test_the_time_column_may_be_anywhere_and_of_any_name(tmp_path):
         ({"date": [*(1514764800.0 + 3600 * np.arange(29)), np.nan]}, "/date/29", "expected a timestamp, came nothing"),
         ({"date": np.arange(1990, 2020)}, "/date", "expected timestamps or epoch numbers, came numbers up to 2019"),
         ({"date": ["2018-01-01T00:00", "2018-01-01T01:00+02:00"] * 15}, "/date", "expected timestamps of one"),
-        ({"OT": [*range(29), "x"]}, "/OT/29", "expected a number, came 'x' (1 such rows)"),
-        ({"OT": [0, "x", "", *range(27)]}, "/OT/1", "expected a number, came 'x' (2 such rows)"),
-        ({"OT": [*range(28), np.nan, np.nan]}, "/OT/28", "expected a number, came nan (2 such rows)"),
-        ({"OT": [np.inf, *range(29)]}, "/OT/0", "expected a number, came inf (1 such rows)"),
-        ({"p/q": [*range(29), "x"]}, "/p~1q/29", "expected a number, came 'x' (1 such rows)"),
-        ({"OT": [np.nan] * 30}, "/OT/0", "expected a number, came nan (30 such rows)"),
+        ({"OT": [*range(29), "x"]}, "/OT/29", 'expected a number, came "x" (1 such rows)'),
+        ({"OT": [0, "x", "", *range(27)]}, "/OT/1", 'expected a number, came "x" (2 such rows)'),
+        ({"OT": [*range(28), np.nan, np.nan]}, "/OT/28", "expected a number, came NaN (2 such rows)"),
+        ({"OT": [np.inf, *range(29)]}, "/OT/0", "expected a number, came Infinity (1 such rows)"),
+        ({"p/q": [*range(29), "x"]}, "/p~1q/29", 'expected a number, came "x" (1 such rows)'),
+        ({"OT": [np.nan] * 30}, "/OT/0", "expected a number, came NaN (30 such rows)"),
         ({"OT": ["a"] * 30, "p/q": ["b"] * 30}, "", "expected at least one number column"),
     ],
 )
@@ -141,7 +141,7 @@ def test_names_each_kind_of_fault(write, columns, pointer, message):
         ({"columns": ("OT", "a/b")}, "/a~1b", "no such column; the table has date, OT, p/q"),
         ({"time_column": "a/b"}, "/a~1b", "no such column; the table has date, OT, p/q"),
         ({"frequency": "15min"}, "/date", "expected frequency 15min, came h"),
-        ({"columns": ("date",)}, "/date/0", "expected a number, came '2018-01-01 00:00:00' (30 such rows)"),
+        ({"columns": ("date",)}, "/date/0", 'expected a number, came "2018-01-01 00:00:00" (30 such rows)'),
     ],
 )
 def test_names_what_the_recipe_asks_for_in_vain(write, config, pointer, message):
@@ -151,7 +151,7 @@ def test_names_what_the_recipe_asks_for_in_vain(write, config, pointer, message)
 def test_a_faulty_number_column_is_not_taken_for_timestamps(tmp_path):
     years = [*range(1990, 2019), "x"]
     pd.DataFrame({"OT": years, "date": stamps("h", 30)}).to_csv(tmp_path / "t.csv", index=False)
-    assert faults(tmp_path / "t.csv") == [("/OT/29", "expected a number, came 'x' (1 such rows)")]
+    assert faults(tmp_path / "t.csv") == [("/OT/29", 'expected a number, came "x" (1 such rows)')]
 
 
 def test_lists_every_fault(write):
@@ -201,7 +201,7 @@ def test_cells_without_a_value_are_as_the_service_has_them(tmp_path, cell):
     rows = "".join(f"{stamp},{cell if row == 5 else row}\n" for row, stamp in enumerate(stamps("h", 30)))
     (tmp_path / "t.csv").write_text(f"date,OT\n{rows}")
     ((pointer, message),) = faults(tmp_path / "t.csv")
-    assert (pointer, message[:31]) == ("/OT/5", "expected a number, came nan (1 ")
+    assert (pointer, message[:31]) == ("/OT/5", "expected a number, came NaN (1 ")
     assert read_table(tmp_path / "t.csv", DataConfig(fill="interpolate")).values[5, 0] == 5
 
 
@@ -265,7 +265,7 @@ def test_what_was_left_out_is_told(write):
         ("{0:%Y-%m-%dT%H:%M}", ()),
         ("{0:%Y-%m-%dT%H:%M}Z", ("timestamps on the clock of UTC",)),
         ("{0:%Y-%m-%dT%H:%M}+05:30", ("timestamps on the clock of UTC+05:30",)),
-        ("{0:%d/%m/%Y %H:%M}", ("timestamps read as day, month, year, which '13/01/2018 00:00' tells",)),
+        ("{0:%d/%m/%Y %H:%M}", ('timestamps read as day, month, year, which "13/01/2018 00:00" tells',)),
     ],
 )
 def test_whose_clock_it_is_on_is_told(write, write_stamp, notes):

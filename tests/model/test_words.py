@@ -35,9 +35,9 @@ def test_words_are_composed(write):
 
 def test_names_every_bad_line(write):
     assert refusal(write(b"tova\n\n ilko\nmira \nnevi")) == [
-        "line 2: expected a word without space around it, came ''",
-        "line 3: expected a word without space around it, came ' ilko'",
-        "line 4: expected a word without space around it, came 'mira '",
+        'line 2: expected a word without space around it, came ""',
+        'line 3: expected a word without space around it, came " ilko"',
+        'line 4: expected a word without space around it, came "mira "',
     ]
     assert refusal(write(b"\n" * 100))[19].startswith("line 20")
     assert refusal(write(b""))[0].startswith("expected words, came an empty file")

@@ -171,7 +171,7 @@ def test_loading_and_unloading(folder, golden):
         assert client.is_model_ready("daily")
         with pytest.raises(InferenceServerException, match="not supported: a bundle is loaded as it is in its folder"):
             client.load_model("daily", config="{}")
-        with pytest.raises(InferenceServerException, match="came 'nothing'"):
+        with pytest.raises(InferenceServerException, match='came "nothing"'):
             client.load_model("nothing")
         client.close()
 

@@ -81,12 +81,12 @@ def test_what_is_not_served_is_unknown(versions, reference):
     served = loaded(versions(9, 10)).served
     with pytest.raises(UnknownModel) as caught:
         served.get(reference)
-    assert str(caught.value) == f"expected one of the models served (daily:10), came {reference!r}"
+    assert str(caught.value) == f'expected one of the models served (daily:10), came "{reference}"'
 
 
 def test_without_bundles_nothing_is_known(tmp_path):
     served = loaded(tmp_path).served
-    with pytest.raises(UnknownModel, match=r"models served \(none\), came 'daily'"):
+    with pytest.raises(UnknownModel, match=r'models served \(none\), came "daily"'):
         served.get("daily")
     assert served.complaints() == [f"no bundle in {tmp_path}"]
 
@@ -285,7 +285,7 @@ def test_without_bundles_anywhere_all_places_are_told(tmp_path):
     repository = Repository([tmp_path / "own", tmp_path / "shipped"], CPU)
     repository.load()
     assert repository.served.complaints() == [f"no bundle in {tmp_path}/own:{tmp_path}/shipped"]
-    with pytest.raises(UnknownModel, match="folder of versions in own or shipped, came 'daily'"):
+    with pytest.raises(UnknownModel, match='folder of versions in own or shipped, came "daily"'):
         repository.load_one("daily")
 
 

@@ -51,13 +51,13 @@ def test_long_lists_are_read_in_slices(nested):
         ("[[1], [2], [3]]", "expected a flat list, or one nested as shape"),
         ("[1, [2], 3]", "expected a flat list"),
         ("[1, 2, 3]]", "expected a flat list"),
-        ('[1, 2, "3"]', "expected numbers within FP64, came '3'"),
-        ("[1, 2, null]", "came None"),
-        ("[1, 2, true]", "came True"),
-        ("[1, 2, NaN]", "came '1, 2, NaN'"),
+        ('[1, 2, "3"]', 'expected numbers within FP64, came "3"'),
+        ("[1, 2, null]", "came null"),
+        ("[1, 2, true]", "came true"),
+        ("[1, 2, NaN]", 'came "1, 2, NaN"'),
         ("[1, 2, 1e999]", "expected numbers within FP64"),
         ("[1, 2, {}]", "came {}"),
-        ("[1 2, 3]", "expected numbers within FP64, came '1 2, 3'"),
+        ("[1 2, 3]", 'expected numbers within FP64, came "1 2, 3"'),
     ],
 )
 def test_other_lists_are_refused(text, message):

@@ -111,7 +111,7 @@ def test_a_table_ends_before_the_year_10000(client, faults, series, fill):
     table = {**series("daily", 60), "timestamps": None, "frequency": "D"}
     request = {"model": "daily", "fill": fill, "share": 0.4}
     assert faults({**request, "series": [{**table, "start": "9999-12-01"}]}) == {
-        "/series/0/start": "expected a start whose 60 rows end before the year 10000, came '9999-12-01'"
+        "/series/0/start": 'expected a start whose 60 rows end before the year 10000, came "9999-12-01"'
     }
     content = json.dumps({**request, "series": [{**table, "start": "9999-11-02"}]})
     origins = client.post("/backtest", content=content).json()["origins"]

@@ -47,8 +47,7 @@ def test_a_byte_order_mark_is_skipped_as_in_csv(client, body):
 
 @pytest.mark.parametrize("content", ["[]", "null", "true", "1", '"x"', "[{}]", "NaN"])
 def test_json_that_is_no_object_is_a_fault_of_the_whole(client, content):
-    came = {"null": "None", "true": "True", '"x"': "'x'", "NaN": "nan"}.get(content, content)
-    assert client.faults(content.encode()) == {"": f"expected an object, came {came}"}
+    assert client.faults(content.encode()) == {"": f"expected an object, came {content}"}
 
 
 def test_deep_nesting_short_of_the_limit_is_shown_shortened(client, body):

@@ -124,7 +124,7 @@ def test_columns_that_do_not_tell_the_model_are_a_fault(client, values):
 @pytest.mark.parametrize("model", ["nope", "hourly:2", "hourly:x", "", ":1", "hourly/1", "HOURLY"])
 def test_an_unknown_model_is_404(client, body, model):
     served = "daily:1, hourly:1, monthly:1, quarter-hourly:1, weekly:1"
-    message = f"expected one of the models served ({served}), came {model!r}"
+    message = f'expected one of the models served ({served}), came "{model}"'
     assert client.faults({**body, "model": model}, 404) == {"/model": message}
 
 

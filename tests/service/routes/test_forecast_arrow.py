@@ -197,7 +197,7 @@ def test_nulls_are_missing_and_nan_is_a_fault(client, series, hourly):
     assert json.loads(answer.headers["x-seqcast-warnings"])
     broken = hourly(load=pa.array([np.nan if row == 40 else cell for row, cell in enumerate(cells)]))
     told = faults(client, broken, "model=hourly&fill=interpolate")
-    assert told == {"/rows/40/load": "expected a finite number or null, came nan"}
+    assert told == {"/rows/40/load": "expected a finite number or null, came NaN"}
     empty = hourly(load=pa.nulls(96))
     assert len(faults(client, empty)) == 96
 
@@ -256,7 +256,7 @@ def test_all_faults_are_listed_and_point_into_the_table(client, hourly):
         *("/rows/0/load", "/columns/temp", "/columns/extra", "/columns/wind~1gust~0max"),
         *("/horizon", "/attention"),
     }
-    assert found["/columns/temp"] == "expected a list of numbers, came DataType(string)"
+    assert found["/columns/temp"] == "expected a list of numbers, came string"
     assert ARROW in found["/attention"]
 
 

@@ -147,8 +147,8 @@ def test_of_a_rolled_horizon_the_first_pass_is_told(client, series, told):
 @pytest.mark.parametrize(
     ("asked", "faults"),
     [
-        ("yes", {"": "expected true, false, or an object with kinds, layers and heads, came 'yes'"}),
-        (None, {"": "expected true, false, or an object with kinds, layers and heads, came None"}),
+        ("yes", {"": 'expected true, false, or an object with kinds, layers and heads, came "yes"'}),
+        (None, {"": "expected true, false, or an object with kinds, layers and heads, came null"}),
         (1, {"": "expected true, false, or an object with kinds, layers and heads, came 1"}),
         (
             {"layers": [0, 2, -1]},
@@ -172,8 +172,8 @@ def test_of_a_rolled_horizon_the_first_pass_is_told(client, series, told):
             {"kinds": ["self"], "layers": [True], "heads": [5], "depth": 1},
             {
                 "/depth": "unknown field; expected one of kinds, layers, heads",
-                "/kinds/0": "Input should be 'encoder', 'decoder' or 'cross'; came 'self'",
-                "/layers/0": "Input should be a valid integer; came True",
+                "/kinds/0": 'Input should be "encoder", "decoder" or "cross"; came "self"',
+                "/layers/0": "Input should be a valid integer; came true",
                 "/heads/0": "expected one of 0, 1, came 5",
             },
         ),
@@ -190,7 +190,7 @@ def test_what_there_is_not_is_refused_and_what_there_is_told(client, body, asked
 def test_a_model_without_attention_says_which_have_it(serving, without, series):
     request = {"model": "daily", "series": [series("daily")], "attention": {"layers": [0]}}
     message = "expected false, for daily has no attention maps; those served that have are hourly"
-    assert serving(without).faults(request) == {"/attention": f"{message}; came {{'layers': [0]}}"}
+    assert serving(without).faults(request) == {"/attention": f'{message}; came {{"layers": [0]}}'}
     (forecast,) = serving(without).forecast({**request, "attention": False})["forecasts"]
     assert "attention" not in forecast
 
@@ -208,7 +208,7 @@ def test_no_more_weights_than_the_setting_allows(serving, bundles, series):
 
 def test_a_table_has_no_place_for_maps(client, series, body):
     csv = client.post("/forecast", content=json.dumps({**body, "attention": True}), headers={"accept": "text/csv"})
-    message = "expected false with an answer in text/csv, which has no place for it: accept application/json; came True"
+    message = "expected false with an answer in text/csv, which has no place for it: accept application/json; came true"
     assert csv.json()["errors"] == [{"pointer": "/attention", "message": message}]
     spoilt = {**body, "attention": {}, "levels": [1]}
     csv = client.post("/forecast", content=json.dumps(spoilt), headers={"accept": "text/csv"})

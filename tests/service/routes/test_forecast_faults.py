@@ -57,7 +57,7 @@ FAULTS = {
     ],
     "a column is null": [
         ("/series/0/values/temp", None),
-        {"/series/0/values/temp": "expected a list of numbers, came None"},
+        {"/series/0/values/temp": "expected a list of numbers, came null"},
     ],
     "there are too few rows": [
         ("/series/0", without_first_row),
@@ -69,7 +69,7 @@ FAULTS = {
     ],
     "values are missing": [
         ("/series/0/values", DROP),
-        {"/series/0/values": "expected an object with the columns load, temp, wind/gust~max, came None"},
+        {"/series/0/values": "expected an object with the columns load, temp, wind/gust~max, came null"},
     ],
     "values are empty": [
         ("/series/0/values", {}),
@@ -103,7 +103,7 @@ FAULTS = {
     ],
     "timestamps are a string": [
         ("/series/0/timestamps", "2018"),
-        {"/series/0/timestamps": "expected a list of timestamps, came '2018'"},
+        {"/series/0/timestamps": 'expected a list of timestamps, came "2018"'},
     ],
     "timestamps are of two kinds": [
         ("/series/0/timestamps/7", 1_530_000_000),
@@ -111,12 +111,12 @@ FAULTS = {
     ],
     "a timestamp is null": [
         ("/series/0/timestamps/7", None),
-        {"/series/0/timestamps/7": "expected an ISO 8601 string or an epoch number, came None"},
+        {"/series/0/timestamps/7": "expected an ISO 8601 string or an epoch number, came null"},
     ],
     "a timestamp is true": [
         ("/series/0/timestamps", lambda stamps: [True, *range(94), [1]]),
         {
-            "/series/0/timestamps/0": "expected an ISO 8601 string or an epoch number, came True",
+            "/series/0/timestamps/0": "expected an ISO 8601 string or an epoch number, came true",
             "/series/0/timestamps/95": "expected an ISO 8601 string or an epoch number, came [1]",
         },
     ],
@@ -171,7 +171,7 @@ FAULTS = {
     ],
     "the frequency given is none": [
         ("/series/0/frequency", "hourly"),
-        {"/series/0/frequency": "expected a frequency such as 15min, h, D, B, W or M, came 'hourly'"},
+        {"/series/0/frequency": 'expected a frequency such as 15min, h, D, B, W or M, came "hourly"'},
     ],
     "the frequency given is a number": [
         ("/series/0/frequency", 60),
@@ -188,16 +188,16 @@ FAULTS = {
     "a start is a date of words, a frequency wrong": [
         ("/series/0", lambda series: {"start": "now", "frequency": "D", "values": series["values"]}),
         {
-            "/series/0/start": "expected an ISO 8601 timestamp, came 'now'",
+            "/series/0/start": 'expected an ISO 8601 timestamp, came "now"',
             "/series/0/frequency": "expected h, this model's frequency, came D",
         },
     ],
     "a start is a list": [
         ("/series/0", lambda series: {"start": ["2018"], "frequency": "h", "values": series["values"]}),
-        {"/series/0/start": "expected an ISO 8601 string or an epoch number, came ['2018']"},
+        {"/series/0/start": 'expected an ISO 8601 string or an epoch number, came ["2018"]'},
     ],
     "an id is a number": [("/series/0/id", 7), {"/series/0/id": "Input should be a valid string; came 7"}],
-    "a series is a string": [("/series/0", "tx-17"), {"/series/0": "expected an object, came 'tx-17'"}],
+    "a series is a string": [("/series/0", "tx-17"), {"/series/0": 'expected an object, came "tx-17"'}],
     "a series has an unknown field": [
         ("/series/0/time~stamps", []),
         {"/series/0/time~0stamps": UNKNOWN + "id, timestamps, start, frequency, values"},
@@ -215,9 +215,9 @@ FAULTS = {
         ("/horizon", 193),
         {"/horizon": "expected 1 to 192, 8 times this model's reach, came 193"},
     ],
-    "a horizon is a string": [("/horizon", "24"), {"/horizon": "Input should be a valid integer; came '24'"}],
+    "a horizon is a string": [("/horizon", "24"), {"/horizon": 'Input should be a valid integer; came "24"'}],
     "a horizon is a fraction": [("/horizon", 1.5), {"/horizon": "Input should be a valid integer; came 1.5"}],
-    "a horizon is true": [("/horizon", True), {"/horizon": "Input should be a valid integer; came True"}],
+    "a horizon is true": [("/horizon", True), {"/horizon": "Input should be a valid integer; came true"}],
     "levels are none that the model knows": [
         ("/levels", [81, 80, 10**100]),
         {
@@ -228,9 +228,9 @@ FAULTS = {
     "levels are no numbers": [
         ("/levels", ["80", 80.5, None]),
         {
-            "/levels/0": "Input should be a valid integer; came '80'",
+            "/levels/0": 'Input should be a valid integer; came "80"',
             "/levels/1": "Input should be a valid integer; came 80.5",
-            "/levels/2": "Input should be a valid integer; came None",
+            "/levels/2": "Input should be a valid integer; came null",
         },
     ],
     "a level is a number": [("/levels", 80), {"/levels": "Input should be a valid list; came 80"}],
@@ -255,17 +255,17 @@ def test_a_fault_is_told_in_full(client, body, fault):
     ("text", "came"),
     [
         ("null", 'null: missing values are not filled without "fill"'),
-        ("NaN", "nan"),
-        ("Infinity", "inf"),
-        ("-Infinity", "-inf"),
-        ("1e999", "inf"),
-        ("true", "True"),
-        ("false", "False"),
-        ('"1.5"', "'1.5'"),
+        ("NaN", "NaN"),
+        ("Infinity", "Infinity"),
+        ("-Infinity", "-Infinity"),
+        ("1e999", "Infinity"),
+        ("true", "true"),
+        ("false", "false"),
+        ('"1.5"', '"1.5"'),
         ("[1.5]", "[1.5]"),
         ("{}", "{}"),
         ("1" + "0" * 309, "1" + "0" * 56 + "..."),
-        ('"' + "x" * 1000 + '"', "'" + "x" * 56 + "..."),
+        ('"' + "x" * 1000 + '"', '"' + "x" * 56 + "..."),
     ],
 )
 def test_what_is_no_finite_number_is_a_fault_of_its_row(client, body, text, came):
@@ -289,9 +289,9 @@ def test_every_fault_of_a_request_is_listed_at_once(client, body, series):
         'expected a finite number, came null: missing values are not filled without "fill"'
     )
     body["series"] += ["no series", {}, series("hourly", rows=10, more=1), series("hourly")]
-    expected["/series/1"] = "expected an object, came 'no series'"
+    expected["/series/1"] = 'expected an object, came "no series"'
     expected["/series/2"] = "expected timestamps, or start and frequency, and not both"
-    expected["/series/2/values"] = "expected an object with the columns load, temp, wind/gust~max, came None"
+    expected["/series/2/values"] = "expected an object with the columns load, temp, wind/gust~max, came null"
     expected["/series/3/values"] = "expected at least 96 rows, came 10"
     expected["/series/3/more"] = UNKNOWN + "id, timestamps, start, frequency, values"
     assert client.faults(body) == expected
@@ -313,7 +313,7 @@ def test_a_field_of_the_wrong_type_is_not_said_to_be_missing_too(client):
 @pytest.mark.parametrize("place", ["/model", "/series/0/id", "/series/0/timestamps/3", "/series/0/values/load/3"])
 def test_a_long_value_is_shown_shortened(client, body, place):
     change(body, place, ["x" * 10_000])
-    assert client.faults(body)[place].endswith("came ['" + "x" * 55 + "...")
+    assert client.faults(body)[place].endswith('came ["' + "x" * 55 + "...")
 
 
 def test_a_column_lists_a_hundred_faults_and_a_request_a_thousand(client, body, series):

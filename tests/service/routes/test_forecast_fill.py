@@ -169,7 +169,7 @@ def test_how_much_may_be_filled_is_a_setting(serving, bundles, clean):
 
 @pytest.mark.parametrize("method", ["linear", "", None, 1])
 def test_an_unknown_method_is_a_fault(client, clean, method):
-    assert client.faults(asked(clean, method))["/fill"].startswith("Input should be 'error', 'interpolate', ")
+    assert client.faults(asked(clean, method))["/fill"].startswith('Input should be "error", "interpolate", ')
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -56,7 +56,7 @@ def test_timestamps_are_in_the_tables_own_form(client, clean):
 def test_a_table_has_no_place_for_it(client, clean, as_csv):
     body = {"model": "hourly", "series": [clean], "history": True, "attention": True}
     refused = client.post("/forecast", content=json.dumps(body), headers={"accept": "text/csv"}).json()
-    message = "expected false with an answer in text/csv, which has no place for it: accept application/json; came True"
+    message = "expected false with an answer in text/csv, which has no place for it: accept application/json; came true"
     assert refused["errors"] == [{"pointer": f"/{name}", "message": message} for name in ("history", "attention")]
     headers = {"content-type": "text/csv", "accept": "application/json"}
     query = {"model": "hourly", "history": "true"}
@@ -66,4 +66,4 @@ def test_a_table_has_no_place_for_it(client, clean, as_csv):
 
 def test_it_is_a_boolean(client, clean):
     faults = client.faults({"model": "hourly", "series": [clean], "history": "yes"})
-    assert faults == {"/history": "Input should be a valid boolean; came 'yes'"}
+    assert faults == {"/history": 'Input should be a valid boolean; came "yes"'}

@@ -59,7 +59,7 @@ def test_a_point_among_decimal_commas_is_a_fault(client, frame):
     lines[4] = lines[4].replace(",", ".")
     found = faults(post(client, "\n".join(lines)))
     assert found.keys() == {"/rows/3/load", "/rows/3/temp", "/rows/3/wind~1gust~0max"}
-    assert all("expected a finite number, came '" in message for message in found.values())
+    assert all('expected a finite number, came "' in message for message in found.values())
 
 
 def test_epoch_numbers_have_the_tables_decimal_sign(client, frame):
@@ -139,7 +139,7 @@ def test_day_and_month_are_told_by_the_column_as_a_whole(client, series):
     assert only[0] == "/rows/0"
     assert "rows" in only[1]
     warnings = told(post(client, pd.concat(tables), "model=daily&id_column=sensor"))
-    assert warnings == [f"{name}: timestamps read as day, month, year, which '13/02/2018' tells" for name in "ab"]
+    assert warnings == [f'{name}: timestamps read as day, month, year, which "13/02/2018" tells' for name in "ab"]
 
 
 def test_dates_of_two_orders_are_told_by_each_series(client, series):

@@ -180,9 +180,9 @@ def test_all_faults_are_listed_and_point_into_the_table(client, frame):
         *("/rows/17/load", "/rows/18/wind~1gust~0max", "/rows/20/date", "/columns/extra", "/columns/temp"),
         *("/horizon", "/levels/1", "/color", "/model"),
     }
-    assert found["/rows/17/load"] == "expected a finite number, came 'off'"
+    assert found["/rows/17/load"] == 'expected a finite number, came "off"'
     assert found["/rows/18/wind~1gust~0max"].startswith("expected a finite number, came null")
-    assert found["/rows/20/date"] == "expected an ISO 8601 timestamp, came 'noon'"
+    assert found["/rows/20/date"] == 'expected an ISO 8601 timestamp, came "noon"'
     assert found["/columns/extra"] == f"unknown column; expected load, temp, {WIND}"
 
 
@@ -191,7 +191,7 @@ def test_faults_of_a_series_are_at_its_rows(client, frame):
     table = table.reset_index(drop=True).astype(object)
     table.loc[100, "temp"] = True
     assert faults(client, table, "model=hourly&id_column=id") == {
-        "/rows/100/temp": "expected a finite number, came 'True'",
+        "/rows/100/temp": 'expected a finite number, came "True"',
         "/rows/196": "id c: expected at least 96 rows, came 50",
     }
 
@@ -207,8 +207,8 @@ HEADER = f"date,load,temp,{WIND}\n"
         (HEADER + "2018-01-01,1,2,3,4\n", "", {"/rows/0": "expected 4 cells as in the header, came more"}),
         (HEADER + "x,1,2,3\nx,1,2,3,4\n", "", {"/rows/1": "expected 4 cells as in the header, came 5"}),
         ("a,a\n1,2\n", "", {"/columns/a": "expected each column once, came 2 of this name"}),
-        ("a,b\n1,2\n", "id_column=c", {"/id_column": "expected a column of the table (a, b), came c"}),
-        ("a,b\n1,2\n", "time_column=", {"/time_column": "expected a column of the table (a, b), came "}),
+        ("a,b\n1,2\n", "id_column=c", {"/id_column": 'expected a column of the table (a, b), came "c"'}),
+        ("a,b\n1,2\n", "time_column=", {"/time_column": 'expected a column of the table (a, b), came ""'}),
         (
             "a\n1\n",
             "id_column=a&time_column=a",

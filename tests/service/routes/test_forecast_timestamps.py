@@ -137,9 +137,9 @@ def test_the_wall_clock_is_what_the_model_sees(client, series):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (slice(3, 4), "expected all timestamps with an offset or none, came '2018-06-22T23:00:00Z' before '{last}'"),
-        (slice(0, 95), "expected all timestamps with an offset or none, came '2018-06-22T20:00:00Z' before '{last}'"),
-        (slice(95, 96), "expected all timestamps with an offset or none, came '2018-06-22T20:00:00' before '{last}Z'"),
+        (slice(3, 4), 'expected all timestamps with an offset or none, came "2018-06-22T23:00:00Z" before "{last}"'),
+        (slice(0, 95), 'expected all timestamps with an offset or none, came "2018-06-22T20:00:00Z" before "{last}"'),
+        (slice(95, 96), 'expected all timestamps with an offset or none, came "2018-06-22T20:00:00" before "{last}Z"'),
     ],
 )
 def test_offsets_on_some_rows_alone_are_a_fault(client, body, rows, message):
@@ -153,15 +153,15 @@ def test_offsets_on_some_rows_alone_are_a_fault(client, body, rows, message):
 @pytest.mark.parametrize(
     ("stamp", "came"),
     [
-        ("yesterday", "'yesterday'"),
-        ("", "''"),
-        ("2018-02-30T00:00:00", "'2018-02-30T00:00:00'"),
-        ("2018-06-22T25:00:00", "'2018-06-22T25:00:00'"),
-        ("22/06/2018 20:00", "'22/06/2018 20:00'"),
-        ("2018-06-22T20:00:00\n", r"'2018-06-22T20:00:00\n'"),
-        ("2018-06-22T20:00\n2018-06-22T21:00", r"'2018-06-22T20:00\n2018-06-22T21:00'"),
-        ("２０１８-06-22T20:00:00", "'２０１８-06-22T20:00:00'"),
-        ("x" * 100, f"'{'x' * 56}..."),
+        ("yesterday", '"yesterday"'),
+        ("", '""'),
+        ("2018-02-30T00:00:00", '"2018-02-30T00:00:00"'),
+        ("2018-06-22T25:00:00", '"2018-06-22T25:00:00"'),
+        ("22/06/2018 20:00", '"22/06/2018 20:00"'),
+        ("2018-06-22T20:00:00\n", r'"2018-06-22T20:00:00\n"'),
+        ("2018-06-22T20:00\n2018-06-22T21:00", r'"2018-06-22T20:00\n2018-06-22T21:00"'),
+        ("２０１８-06-22T20:00:00", '"２０１８-06-22T20:00:00"'),
+        ("x" * 100, '"' + "x" * 56 + "..."),
     ],
 )
 def test_no_timestamp_is_a_fault_of_its_row(client, body, stamp, came):
@@ -173,14 +173,14 @@ def test_no_timestamp_is_a_fault_of_its_row(client, body, stamp, came):
 
 @pytest.mark.parametrize(
     ("number", "came"),
-    [("NaN", "nan"), ("Infinity", "inf"), ("-Infinity", "-inf"), ("1e999", "inf"), ("9223372036854775808", None)],
+    [*((name, name) for name in ("NaN", "Infinity", "-Infinity", "9223372036854775808")), ("1e999", "Infinity")],
 )
 @pytest.mark.parametrize("row", [0, 1, 95])
 def test_no_epoch_number_is_a_fault_of_its_row(client, number, came, row):
     stamps = [str(3600 * each) for each in range(96)]
     stamps[row] = number
     text = f'{{"model": "hourly", "series": [{{"timestamps": [{", ".join(stamps)}], "values": {{}}}}]}}'
-    message = f"expected an epoch number, came {came or number}"
+    message = f"expected an epoch number, came {came}"
     assert client.faults(text.encode())[f"/series/0/timestamps/{row}"] == message
 
 
@@ -202,7 +202,7 @@ HOUR_NS = 3600 * 10**9
             "",
             "expected a forecast that ends before the year 10000, which ISO 8601 has no four digits for",
         ),
-        ("9999-12-31", "/start", "expected a start whose 96 rows end before the year 10000, came '9999-12-31'"),
+        ("9999-12-31", "/start", 'expected a start whose 96 rows end before the year 10000, came "9999-12-31"'),
     ],
 )
 def test_time_ends_where_it_cannot_be_written(client, body, start, pointer, message):

@@ -144,7 +144,7 @@ def test_every_fault_is_named(client):
         "/more": "unknown field; expected one of model, prompt, count, temperature, top_k, seed, score, timeout_ms",
         "/temperature": "Input should be greater than or equal to 0.01; came 0",
         "/seed": "Input should be greater than or equal to 0; came -1",
-        "/prompt": f"expected characters of {ALPHABET}, came 'K', '!'",
+        "/prompt": f'expected characters of {ALPHABET}, came "K", "!"',
         "/count": "expected 1 to 10000, came 10001",
         "/top_k": "expected 1 to 9, the characters and the end sign, came 99",
     }
@@ -179,11 +179,11 @@ def test_what_is_out_of_range_or_of_another_kind_is_refused(client, field, value
 
 def test_every_word_to_score_is_checked(client):
     assert refused(client, score=["ta", "TA", 5, None, "k" * 257, "t.a"]) == {
-        "/score/1": f"expected characters of {ALPHABET}, came 'T', 'A'",
+        "/score/1": f'expected characters of {ALPHABET}, came "T", "A"',
         "/score/2": "expected a text, came 5",
-        "/score/3": "expected a text, came None",
+        "/score/3": "expected a text, came null",
         "/score/4": "expected up to 256 characters, came 257",
-        "/score/5": f"expected characters of {ALPHABET}, came '.'",
+        "/score/5": f'expected characters of {ALPHABET}, came "."',
     }
 
 
@@ -193,7 +193,7 @@ def test_words_to_score_are_bounded_in_all(serving):
     told = refused(client, score=["ta" * 4] * 2 + ["ta" * 2, "k", "T"])
     assert told == {
         "/score": "expected up to 20 characters, came 22",
-        "/score/4": f"expected characters of {ALPHABET}, came 'T'",
+        "/score/4": f'expected characters of {ALPHABET}, came "T"',
     }
 
 
