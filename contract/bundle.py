@@ -26,6 +26,7 @@ GOLDEN = "golden.npz"
 CARD = "card.md"
 LARGEST_MANIFEST = 2**26
 """Bytes: a thousand times that of a dozen columns."""
+NOT_THERE = "is not there"
 _VERSION = re.compile(r"[1-9][0-9]{0,14}")  # up to what every reader of JSON holds exactly
 _NO_BUNDLES = {"lost+found", "__pycache__"}
 # what numpy and zipfile raise at bytes that are no such file; RuntimeError where they are encrypted
@@ -146,6 +147,8 @@ class Contents:
     """Of each name, newest first."""
     passed_over: Sequence[str]
     """Folders that may be meant as versions and cannot be served, each with why."""
+    closed: str = ""
+    """Why the folder cannot be looked through, as it follows on its name."""
 
 
 def bundle_versions(root: Path) -> Mapping[str, Sequence[int]]:
@@ -154,19 +157,22 @@ def bundle_versions(root: Path) -> Mapping[str, Sequence[int]]:
 
 
 def look_through(root: Path) -> Contents:
-    """Nothing, if `root` is not there. Files, and what tools and file systems put beside, are not told of.
-
-    Raises OSError.
-    """
+    """Files, and what tools and file systems put beside, are not told of. Raises OSError for a folder in `root`."""
     versions: dict[str, list[int]] = {}
     passed_over: list[str] = []
     try:
         names = _folders(root)
-    except PermissionError as error:
-        return Contents({}, [f"{printable(str(root))} cannot be read: {error.strerror}"])
+    except FileNotFoundError:
+        return Contents({}, [], NOT_THERE)
+    except NotADirectoryError:
+        return Contents({}, [], "is no folder")
+    except OSError as error:
+        return Contents({}, [], f"cannot be read: {error.strerror}")
     for name in names:
         try:
             inner = _folders(root / name)
+        except (FileNotFoundError, NotADirectoryError):  # since a moment ago
+            continue
         except PermissionError as error:
             passed_over.append(f"{printable(name)} cannot be read: {error.strerror}")
             continue
@@ -187,11 +193,8 @@ def look_through(root: Path) -> Contents:
 
 def _folders(path: Path) -> list[str]:
     """Names of the folders in `path`, in order, but for hidden ones, such as drafts and what rsync is at."""
-    try:
-        with os.scandir(path) as entries:
-            found = [each.name for each in entries if not each.name.startswith(".") and _is_folder(each)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    with os.scandir(path) as entries:
+        found = [each.name for each in entries if not each.name.startswith(".") and _is_folder(each)]
     return sorted(set(found) - _NO_BUNDLES)
 
 

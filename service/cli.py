@@ -16,7 +16,7 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (8000)")
-    serve.add_argument("--bundles", type=Path, help="folder with the bundles, or several as in PATH (bundles)")
+    serve.add_argument("--bundles", help="folder with the bundles, or several as in PATH (bundles)")
     serve.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute (auto)")
     serve.set_defaults(run_verb=_serve)
 
@@ -27,7 +27,7 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     backtest.add_argument("model", help="name of a bundle, or name:version")
     backtest.add_argument("table", type=Path, help="a CSV with a timestamp column and the model's columns")
-    backtest.add_argument("--bundles", type=Path, help="folder with the bundles, or several as in PATH (bundles)")
+    backtest.add_argument("--bundles", help="folder with the bundles, or several as in PATH (bundles)")
     backtest.add_argument("--time-column", help="where the timestamps are (by default where it looks so)")
     backtest.add_argument("--share", type=float, help="of the rows, the latest, that are forecast (0.2)")
     backtest.add_argument("--stride", type=int, help="rows from one origin to the next (1, or more of long tables)")
@@ -50,7 +50,7 @@ def add_commands(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="what is here to serve with, and what is wrong?",
         description="Tell versions, device, CPUs and bundles; exit with 1 if something is in the service's way.",
     )
-    doctor.add_argument("--bundles", type=Path, help="folder with the bundles, or several as in PATH (bundles)")
+    doctor.add_argument("--bundles", help="folder with the bundles, or several as in PATH (bundles)")
     doctor.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute (auto)")
     doctor.add_argument("--json", action="store_true", help="print everything as JSON")
     doctor.set_defaults(run_verb=_doctor)

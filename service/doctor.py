@@ -26,9 +26,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     found = look(settings.bundles)
     bundles = _bundles(found, device)
     complaints += [f"{each['name']}:{each['version']}: {each['fails']}" for each in bundles if each["fails"]]
-    complaints += found.passed_over
-    if not bundles:
-        complaints.append(f"no bundle in {joined(settings.bundles)}")
+    complaints += dict.fromkeys([*found.lack, *found.passed_over])
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "device": {

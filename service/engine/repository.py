@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from contract.bundle import Bundle, look_through, printable, read_bundle
+from contract.bundle import NOT_THERE, Bundle, Contents, look_through, printable, read_bundle
 from contract.errors import BundleError, GraphFailed, UnknownModel, UnusableBundle, UnusableFile
 from contract.graphs import Graph
 from contract.manifest import Manifest
@@ -56,7 +56,8 @@ class Failure:
 class Served:
     """What is served and what is not, at a moment. Never altered: a request ends with what it began with."""
 
-    roots: Sequence[Path]
+    lack: Sequence[str]
+    """Why there is no bundle in any folder, if so."""
     loaded: Mapping[str, Sequence[LoadedBundle]] = field(default_factory=dict)
     """By name, newest version first, at least one of each."""
     failures: Sequence[Failure] = ()
@@ -88,7 +89,7 @@ class Served:
         One that came later and is not sound must not take the others out of service.
         """
         if not self.loaded:
-            return [*map(str, self.failures)] or [f"no bundle in {joined(self.roots)}"]
+            return [*map(str, self.failures)] or [*self.lack] or ["every bundle was unloaded"]
         unserved = self.expected - self.loaded.keys()
         return [str(failure) for failure in self.failures if failure.name in unserved]
 
@@ -116,6 +117,8 @@ class Look:
     """Folders that have a bundle."""
     passed_over: Sequence[str] = ()
     """What is in the way of versions, or may be meant as one, and why it is none."""
+    lack: Sequence[str] = ()
+    """Why there is no bundle in any folder, if so."""
 
 
 class Repository:
@@ -128,7 +131,7 @@ class Repository:
         self.roots = roots
         self.device = device
         self.keep = keep
-        self.served = Served(roots)
+        self.served = Served([f"no bundle in {joined(roots)}"])
         self.found = Look()
         """Of the last look, for other threads to tell."""
         self.at = ""
@@ -142,7 +145,7 @@ class Repository:
         """Load all that is there at the start. What fails is in `served.failures`, never raised."""
         self._seen = self._look()
         versions = self._seen.versions
-        self.served = Served(self.roots, expected=frozenset(versions))
+        self.served = Served(self._seen.lack, expected=frozenset(versions))
         self._serve({name: self._choose(name, versions, versions) for name in versions})
 
     def load_one(self, name: str) -> None:
@@ -258,6 +261,7 @@ class Repository:
         failures += [each for _, failed in changed.values() for each in failed]
         anew = replace(
             self.served,
+            lack=self.found.lack,
             loaded={name: loaded[name] for name in sorted(loaded) if loaded[name]},
             failures=sorted(failures, key=lambda each: (each.name, -each.version)),
             expected=self.served.expected - self._unloaded.keys(),
@@ -290,7 +294,21 @@ def look(roots: Sequence[Path]) -> Look:
         for name, versions in contents[root].versions.items():
             found[name] = {version: _stamp(root / name / str(version)) for version in versions}
     filled = frozenset(root for root, each in contents.items() if each.versions)
-    return Look(dict(sorted(found.items())), filled, [told for each in contents.values() for told in each.passed_over])
+    passed_over = [told for root, each in contents.items() for told in _passed_over(root, each)]
+    return Look(dict(sorted(found.items())), filled, passed_over, [] if found else _lack(contents))
+
+
+def _passed_over(root: Path, contents: Contents) -> Sequence[str]:
+    """A folder that is not there may come, and is as good as an empty one."""
+    if contents.closed in ("", NOT_THERE):
+        return contents.passed_over
+    return [f"{joined([root])} {contents.closed}"]
+
+
+def _lack(contents: Mapping[Path, Contents]) -> list[str]:
+    told = [f"{joined([root])} {each.closed}" for root, each in contents.items() if each.closed]
+    empty = [root for root, each in contents.items() if not each.closed]
+    return told + ([f"no bundle in {joined(empty)}"] if empty else [])
 
 
 def joined(roots: Iterable[Path]) -> str:

@@ -31,7 +31,7 @@ async def readyz(request: Request) -> Response:
     complaints = [*served.complaints(), *await asyncio.to_thread(served.examine)]
     besides = [*state.loader.repository.found.passed_over, *filter(None, [stall])]
     if complaints:
-        return problem(503, "; ".join([*complaints, *besides]))
+        return problem(503, "; ".join(dict.fromkeys([*complaints, *besides])))
     return json_response({"status": "ready", "not_served": [*map(str, served.failures), *besides]})
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from contract import bundle as bundles
-from contract.bundle import GOLDEN, MANIFEST, bundle_versions, look_through, read_bundle, write_bundle
+from contract.bundle import GOLDEN, MANIFEST, Contents, bundle_versions, look_through, read_bundle, write_bundle
 from contract.errors import FaultyManifest, MissingFile, NewerFormat, UnusableFile, WrongHash
 from contract.manifest import FORMAT, NAME
 
@@ -115,8 +116,14 @@ def test_versions_are_sorted_as_numbers_newest_first(tmp_path):
     assert bundle_versions(tmp_path) == {"a": [10, 9, 1], "b": [2]}
 
 
-def test_no_root_no_versions(tmp_path):
-    assert bundle_versions(tmp_path / "none") == {}
+def test_a_root_that_cannot_be_looked_through_has_no_versions_and_says_why(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    circle = f"cannot be read: {os.strerror(errno.ELOOP)}"
+    for name, why in (("none", "is not there"), ("file", "is no folder"), ("circle", circle)):
+        assert look_through(tmp_path / name) == Contents({}, [], why)
+        assert bundle_versions(tmp_path / name) == {}
+    assert look_through(tmp_path).closed == ""
 
 
 def test_what_may_be_meant_as_a_version_and_is_none_is_told(tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from importlib.metadata import version
@@ -64,6 +65,19 @@ def test_no_bundle_and_no_device(doctor, tmp_path):
     assert status == 1
     assert first.startswith("seqcast doctor: device cuda was asked for, but ")
     assert second == f"no bundle in {tmp_path}"
+
+
+def test_folders_that_cannot_be_looked_through(doctor, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    status, _, err = doctor("--bundles", f"{tmp_path}/file:{tmp_path}/nowhere:{tmp_path}/empty:{tmp_path}/{'x' * 300}")
+    assert status == 1
+    assert err.splitlines() == [
+        f"seqcast doctor: {tmp_path}/file is no folder",
+        f"{tmp_path}/nowhere is not there",
+        f"{tmp_path}/{'x' * 300} cannot be read: {os.strerror(errno.ENAMETOOLONG)}",
+        f"no bundle in {tmp_path}/empty",
+    ]
 
 
 def test_the_same_as_json(doctor):

@@ -284,9 +284,27 @@ def test_ones_own_bundle_hides_a_shipped_one_of_its_name_once_it_is_sound(versio
 def test_without_bundles_anywhere_all_places_are_told(tmp_path):
     repository = Repository([tmp_path / "own", tmp_path / "shipped"], CPU)
     repository.load()
-    assert repository.served.complaints() == [f"no bundle in {tmp_path}/own:{tmp_path}/shipped"]
+    assert repository.served.complaints() == [f"{tmp_path}/own is not there", f"{tmp_path}/shipped is not there"]
     with pytest.raises(UnknownModel, match='folder of versions in own or shipped, came "daily"'):
         repository.load_one("daily")
+
+
+def test_why_there_is_none_is_told_of_the_last_look(tmp_path):
+    repository = Repository([tmp_path / "own", tmp_path / "shipped"], CPU)
+    repository.load()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "shipped").touch()
+    follow(repository)
+    assert repository.served.complaints() == [f"{tmp_path}/shipped is no folder", f"no bundle in {tmp_path}/own"]
+    assert repository.found.passed_over == [f"{tmp_path}/shipped is no folder"]
+
+
+def test_a_folder_that_is_not_there_is_as_one_without_bundles_where_another_has_some(versions, tmp_path):
+    repository = Repository([tmp_path / "nowhere", versions(9)], CPU)
+    repository.load()
+    assert (repository.served.complaints(), repository.found.passed_over) == ([], [])
+    repository.unload("daily")
+    assert repository.served.complaints() == ["every bundle was unloaded"]
 
 
 def test_what_is_unloaded_stays_so_until_a_newer_version_comes(versions, next_version, spoil):

@@ -191,8 +191,13 @@ def test_ready_with_nothing_to_complain_of(client):
 
 
 def test_no_folder_and_an_empty_one_are_not_ready(readiness, tmp_path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        assert readiness(folder) == (503, f"no bundle in {folder}")
+    assert readiness(tmp_path) == (503, f"no bundle in {tmp_path}")
+    assert readiness(tmp_path / "nowhere") == (503, f"{tmp_path}/nowhere is not there")
+
+
+def test_a_file_in_place_of_the_folder_is_told_once(readiness, tmp_path):
+    (tmp_path / "file").touch()
+    assert readiness(tmp_path / "file") == (503, f"{tmp_path}/file is no folder")
 
 
 def test_one_broken_bundle_leaves_the_others_serving(serving, bundles):
