@@ -189,10 +189,15 @@ def test_no_request_that_it_took_fails_when_it_is_ended_under_load(series, log):
 def test_a_request_that_does_not_end_holds_up_the_end_for_a_while_only(log):
     with serving(BUNDLES, log, SEQCAST_SHUTDOWN_S="1") as (process, lines):
         host, port = address(lines).removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as connection:
+        place = (host, int(port))
+        with socket.create_connection(place) as connection, socket.create_connection(place) as prometheus:
             connection.sendall(b"POST /forecast HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
-            time.sleep(0.5)  # until it is taken
+            prometheus.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            time.sleep(0.5)  # until both are taken
             process.terminate()
+            assert _all(prometheus).startswith(b"HTTP/1.1 200 ")
+            with pytest.raises(ConnectionRefusedError):  # so that no alert can be of what follows
+                socket.create_connection(place)
             head, _, said = _all(connection).partition(b"\r\n\r\n")
             assert process.wait(30) == 0
     assert head.startswith(b"HTTP/1.1 503 ")
