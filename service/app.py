@@ -16,7 +16,7 @@ from service.engine.session import choose_device
 from service.errors import add_error_handlers
 from service.gate import Gate
 from service.keys import Keys
-from service.loader import Loader
+from service.loader import Loader, load_at_start
 from service.metrics import Metrics
 from service.openapi import add_components
 from service.routes import backtest, forecast, generate, health, inference, models, playground, translate, v2
@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         repository = Repository(settings.bundles, device, settings.versions)
-        repository.load()
+        load_at_start(repository)
         pool = choose_pool(device, settings.threads, settings.cuda_gather_ms / 1000, metrics.batch)
         log.info("%d rows at a time on %s", pool.threads, device)
         limits = Limits(pool.threads * settings.max_queue_requests, settings.max_queue_rows, settings.max_queue_bytes)

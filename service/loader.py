@@ -22,6 +22,26 @@ NICE = 10
 STALL_S = 60.0
 """Seconds after which who waits for his turn is refused, and what the thread is at is told of."""
 _FAREWELL_S = 3.0
+SLOW_S = 10.0
+"""Between two looks at what holds up the start."""
+
+
+def load_at_start(repository: Repository) -> None:
+    """And tell of folders that it waits for, where nobody can be answered yet, nor the wait be ended."""
+    loaded = threading.Event()
+
+    def tell() -> None:
+        told = ""
+        while not loaded.wait(SLOW_S):
+            if told != repository.at:
+                told = repository.at
+                log.warning("not started yet: %s is being read or loaded", told)
+
+    threading.Thread(target=tell, name="seqcast-start", daemon=True).start()
+    try:
+        repository.load()
+    finally:
+        loaded.set()
 
 
 class Loader:

@@ -12,6 +12,7 @@ import pytest
 
 from service import loader
 from service.engine import repository
+from service.engine.session import CPU
 from tests.service.test_server import BUNDLES, ENVIRONMENT
 
 HELD = """
@@ -105,6 +106,30 @@ def test_a_load_that_takes_longer_than_a_request_may_goes_on(stuck):
     go_on()
     while client.app.state.seqcast.served is before:
         client.run(asyncio.sleep(0.01))
+
+
+def test_a_start_that_waits_says_for_which_folder(bundles, monkeypatch, caplog):
+    """Once for each, however long."""
+
+    def held(call):
+        def wait(given):
+            told, until = len(caplog.messages), time.monotonic() + 60
+            while len(caplog.messages) == told and time.monotonic() < until:
+                time.sleep(0.01)
+            time.sleep(0.05)
+            return call(given)
+
+        return wait
+
+    folder = bundles("daily", "hourly")
+    monkeypatch.setattr(loader, "SLOW_S", 0.01)
+    monkeypatch.setattr(repository, "look", held(repository.look))
+    monkeypatch.setattr(repository, "read_bundle", held(repository.read_bundle))
+    slow = repository.Repository([folder], CPU)
+    loader.load_at_start(slow)
+    assert len(slow.served.loaded) == 2
+    waited = (folder, folder / "daily" / "1", folder / "hourly" / "1")
+    assert caplog.messages == [f"not started yet: {each} is being read or loaded" for each in waited]
 
 
 def test_an_end_is_not_waited_for_by_a_folder_that_does_not_answer():
