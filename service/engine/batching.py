@@ -7,9 +7,10 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,6 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.errors import GraphFailed
 from service.engine.session import Arrays, Session
 from service.tally import tally
 
@@ -132,7 +134,7 @@ class Rows(Work):
 
     def __init__(self, caller: Caller, session: Session, inputs: Arrays, names: Sequence[str] | None) -> None:
         super().__init__(caller, (), ())
-        self.session, self.inputs, self.names = session, inputs, names
+        self.session, self.inputs, self.names = session, inputs, tuple(names or ())
         self.rows = len(next(iter(inputs.values())))
         self._untaken = True
 
@@ -144,16 +146,21 @@ class Rows(Work):
     def left(self) -> int:
         return self.rows - self._next
 
-    def take(self, most: int = CHUNK) -> Piece:
-        part, inputs = self.cut(most)
-        return Piece([part], lambda: [self.session.run(inputs, self.names)])
+    def goes_with(self, other: "Rows") -> bool:
+        """Whether one run does for both: through one graph, to the same outputs, whatever the company."""
+        alike = other.session is self.session and other.names == self.names and not self.session.varying
+        return alike or other is self
 
-    def cut(self, most: int) -> tuple[Part, dict[str, NDArray[Any]]]:
+    def cut(self, most: int) -> "Cut":
         """The next rows, at most so many."""
         start = self._next
         self._next, self._untaken = min(self.rows, start + most), False
         inputs = {name: tensor[start : self._next] for name, tensor in self.inputs.items()}
         return self.begin(start, self._next - start), inputs
+
+
+Cut = tuple[Part, dict[str, NDArray[Any]]]
+"""Rows of one work, and their inputs."""
 
 
 def ignore(line: str, rows: int) -> None:
@@ -163,8 +170,10 @@ def ignore(line: str, rows: int) -> None:
 class RowPool:
     """As many threads as cores, each running a few rows at a time.
 
-    On a CPU a batch buys little, so a request's rows are spread over the threads. Whoever has rows takes turns: line
-    after line, and in each caller after caller, so that one with thousands holds up no other.
+    On a CPU a large batch buys little, so a request's rows are spread over the threads; a few rows together take two
+    thirds of what they take one by one, so those that wait for one graph when a thread is free go together. Whoever
+    has rows takes turns: line after line, and in each caller after caller, so that one with thousands holds up no
+    other. One whose rows a graph fails on hears of it alone: then each caller's rows are run again by themselves.
     """
 
     def __init__(self, threads: int | None = None, observe: Observe = ignore) -> None:
@@ -211,19 +220,61 @@ class RowPool:
                 self._running += 1
                 pieces.append(piece)
         for piece in pieces:
-            self._executor.submit(self._timed, piece).add_done_callback(partial(self._ended, piece))
+            self._executor.submit(self._work, piece)
 
     def _next(self) -> Piece | None:
-        """Of the line whose turn it is, the caller whose turn it is."""
+        """Of the line whose turn it is, the caller whose turn it is, and those whose rows go with his."""
         if not self._lines:
             return None
         name, line = next(iter(self._lines.items()))
-        work = line.popleft()
-        piece = work.take(self._most(work)) if isinstance(work, Rows) else work.take()
-        if work.more:
-            line.append(work)
+        first = line[0]
+        if isinstance(first, Rows):
+            others = (each for each in islice(line, CHUNK * self.threads) if isinstance(each, Rows))
+            mates = [each for each in others if each.goes_with(first)]
+            return self._gather(name, mates, self._most(first.session, sum(each.rows for each in mates)))
+        line.popleft()
+        piece = first.take()
+        if first.more:
+            line.append(first)
         self._turn(name)
         return piece
+
+    def _gather(self, name: str, mates: Sequence[Rows], room: int) -> Piece:
+        """Of a batch each caller has the same share, and what some do not need goes to those who have more."""
+        line, mates = self._lines[name], mates[:room]
+        shares: list[int] = []
+        for each in mates:
+            shares.append(min(each.left, (room - sum(shares)) // (len(mates) - len(shares))))
+        for index, each in enumerate(mates):
+            shares[index] += min(each.left - shares[index], room - sum(shares))
+        cuts = [each.cut(share) for each, share in zip(mates, shares, strict=True)]
+        for each in mates:
+            line.remove(each)
+            if each.more:
+                line.append(each)
+        self._turn(name)
+        return Piece([part for part, _ in cuts], partial(self._run, mates[0].session, cuts, mates[0].names))
+
+    def _run(self, session: Session, cuts: Sequence[Cut], names: Sequence[str]) -> list[Any]:
+        """What came of each."""
+        try:
+            outputs = session.run(self._batch(session, [inputs for _, inputs in cuts]), names)
+        except GraphFailed as error:
+            if len(cuts) == 1:
+                return [error]
+            return [each for cut in cuts for each in self._run(session, [cut], names)]
+        ends = list(accumulate(part.rows for part, _ in cuts))
+        starts = [0, *ends[:-1]]
+        return [
+            {name: output[start:end] for name, output in outputs.items()}
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
+    def _batch(self, session: Session, parts: Sequence[Arrays]) -> Arrays:
+        """The rows of all."""
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _turn(self, name: str) -> None:
         """It is the next line's."""
@@ -232,34 +283,42 @@ class RowPool:
         else:
             del self._lines[name]
 
-    def _most(self, work: Rows) -> int:
-        """Rows to take at a time: a share for each thread, and no more than are quick."""
-        seconds = VARYING_S if work.session.varying else CHUNK_S
-        quick = int(seconds / self._row_s[work.session]) if work.session in self._row_s else CHUNK
-        return max(1, min(CHUNK, quick, math.ceil(work.rows / self.threads)))
+    def _most(self, session: Session, rows: int) -> int:
+        """Of so many, to take at a time: a share for each thread, and no more than are quick."""
+        seconds = VARYING_S if session.varying else CHUNK_S
+        quick = int(seconds / self._row_s[session]) if session in self._row_s else CHUNK
+        return max(1, min(CHUNK, quick, math.ceil(rows / self.threads)))
+
+    def _work(self, piece: Piece | None) -> None:
+        """A thread's part, until nothing waits."""
+        while piece is not None:
+            results = self._timed(piece)
+            with self._lock:
+                self._end(piece, results)
+                following = self._next()
+                self._running -= following is None
+            self._fill()
+            self._observe(piece.parts[0].work.caller.line, sum(part.rows for part in piece.parts))
+            piece = following
 
     def _timed(self, piece: Piece) -> Sequence[Any]:
         # of the thread's own time: on a busy machine rows would seem slow, be taken one by one, and be slower for it
         began = time.thread_time()
-        results = piece.call()
+        try:
+            results = piece.call()
+        except BaseException as error:  # noqa: BLE001 its callers', as every result
+            results = [error] * len(piece.parts)
         work, rows = piece.parts[0].work, sum(part.rows for part in piece.parts)
         if isinstance(work, Rows) and rows:
             row_s = (time.thread_time() - began) / rows
             self._row_s[work.session] = row_s + (1 - _RECENT) * (self._row_s.get(work.session, row_s) - row_s)
         return results
 
-    def _ended(self, piece: Piece, future: Future[Sequence[Any]]) -> None:
-        """In the piece's thread, which goes on with the next one."""
-        error = future.exception()
-        results = future.result() if error is None else [error] * len(piece.parts)
-        with self._lock:
-            self._running -= 1
-            for part, result in zip(piece.parts, results, strict=True):
-                part.work.end(part.place, result)
-                if isinstance(result, BaseException):
-                    self._remove(part.work)
-        self._fill()
-        self._observe(piece.parts[0].work.caller.line, sum(part.rows for part in piece.parts))
+    def _end(self, piece: Piece, results: Sequence[Any]) -> None:
+        for part, result in zip(piece.parts, results, strict=True):
+            part.work.end(part.place, result)
+            if isinstance(result, BaseException):
+                self._remove(part.work)
 
     def _drop(self, work: Work) -> None:
         """What has not begun never will."""

@@ -5,16 +5,12 @@ There a batch costs hardly more than a row, and each new shape a second at its f
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
-from functools import partial
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import GraphFailed
-from service.engine.batching import Observe, Part, Piece, RowPool, Rows, Work, ignore
+from service.engine.batching import Observe, Piece, RowPool, Rows, Work, ignore
 from service.engine.session import Arrays, Device, Session
 
 SHAPES = (1, 8, 64, 512)
@@ -24,15 +20,9 @@ LARGEST = 2**26
 BATCHES = 2
 """Batches at a time: while one computes, another is put together."""
 
-Cut = tuple[Part, dict[str, NDArray[Any]]]
-
 
 class GatheringPool(RowPool):
-    """As RowPool, but for sessions whose rows go together: theirs wait up to `delay_s` for others.
-
-    Of a batch each caller has the same share, and what some do not need goes to those who have more. One whose rows a
-    graph fails on hears of it alone: then each caller's rows are run again by themselves.
-    """
+    """As RowPool, but for sessions whose rows go together: theirs wait up to `delay_s` for others."""
 
     def __init__(self, threads: int | None = None, delay_s: float = 0.0, observe: Observe = ignore) -> None:
         super().__init__(threads, observe)
@@ -49,7 +39,7 @@ class GatheringPool(RowPool):
             waiting: dict[tuple[Session, tuple[str, ...]], list[Rows]] = {}
             for work in line:
                 if isinstance(work, Rows) and work.session.together:
-                    waiting.setdefault((work.session, tuple(work.names or ())), []).append(work)
+                    waiting.setdefault((work.session, work.names), []).append(work)
                 else:
                     line.remove(work)
                     line.appendleft(work)
@@ -57,7 +47,10 @@ class GatheringPool(RowPool):
                     return super()._next()
             ready = next((mates for mates in waiting.values() if self._ready(mates)), None)
             if ready is not None:
-                return self._gather(name, ready)
+                self._batches += 1
+                piece = self._gather(name, ready, largest(ready[0].session))
+                piece.gathered = True
+                return piece
         return None
 
     def _ready(self, mates: Sequence[Rows]) -> bool:
@@ -67,29 +60,12 @@ class GatheringPool(RowPool):
         waited = time.perf_counter() - min(each.handed for each in mates)
         return waited >= self._delay_s or sum(each.left for each in mates) >= largest(mates[0].session)
 
-    def _gather(self, name: str, mates: Sequence[Rows]) -> Piece:
-        line, room = self._lines[name], largest(mates[0].session)
-        mates = mates[:room]
-        shares: list[int] = []
-        for each in mates:
-            shares.append(min(each.left, (room - sum(shares)) // (len(mates) - len(shares))))
-        for index, each in enumerate(mates):
-            shares[index] += min(each.left - shares[index], room - sum(shares))
-        cuts = [each.cut(share) for each, share in zip(mates, shares, strict=True)]
-        for each in mates:
-            line.remove(each)
-            if each.more:
-                line.append(each)
-        self._turn(name)
-        self._batches += 1
-        run = partial(_run, mates[0].session, cuts, mates[0].names)
-        return Piece([part for part, _ in cuts], run, gathered=True)
+    def _batch(self, session: Session, parts: Sequence[Arrays]) -> Arrays:
+        return _filled_up(parts) if session.together else super()._batch(session, parts)
 
-    def _ended(self, piece: Piece, future: Future[Sequence[Any]]) -> None:
-        if piece.gathered:
-            with self._lock:
-                self._batches -= 1
-        super()._ended(piece, future)
+    def _end(self, piece: Piece, results: Sequence[Any]) -> None:
+        self._batches -= piece.gathered
+        super()._end(piece, results)
 
 
 def choose_pool(device: Device, threads: int | None, delay_s: float, observe: Observe = ignore) -> RowPool:
@@ -107,21 +83,6 @@ def warm(session: Session, inputs: Arrays) -> None:
     for rows in SHAPES:
         if rows <= largest(session):
             session.run(_filled_up([{name: tensor[:1] for name, tensor in inputs.items()}], rows))
-
-
-def _run(session: Session, cuts: Sequence[Cut], names: Sequence[str] | None) -> list[Any]:
-    """What came of each."""
-    try:
-        outputs = session.run(_filled_up([inputs for _, inputs in cuts]), names)
-    except GraphFailed as error:
-        if len(cuts) == 1:
-            return [error]
-        return [each for cut in cuts for each in _run(session, [cut], names)]
-    ends = list(accumulate(part.rows for part, _ in cuts))
-    starts = [0, *ends[:-1]]
-    return [
-        {name: output[start:end] for name, output in outputs.items()} for start, end in zip(starts, ends, strict=True)
-    ]
 
 
 def _filled_up(parts: Sequence[Arrays], shape: int | None = None) -> dict[str, NDArray[Any]]:

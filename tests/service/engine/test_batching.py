@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from contract.errors import GraphFailed
 from service.engine.batching import CHUNK, Caller, RowPool, usable_cpus
 from service.tally import open_tally
 
@@ -29,7 +30,7 @@ class Doubling:
         while time.thread_time() < end:
             pass
         if (inputs["x"] < 0).any():
-            raise ZeroDivisionError("a negative row")
+            raise GraphFailed("a negative row")
         return {"doubled": inputs["x"] * 2, "row": inputs["x"]}
 
 
@@ -116,7 +117,7 @@ def test_slow_rows_of_a_graph_that_goes_token_by_token_are_taken_a_few_at_a_time
 
 
 def test_a_single_row_does_not_wait_for_a_large_request(pool):
-    """Of its thousands of rows, the one thread runs those that it has begun, and one more turn of them."""
+    """Of its thousands of rows, the one thread runs those that it has begun; the single row goes with the next."""
     session, shared = Held(), pool(1)
 
     async def both():
@@ -125,16 +126,35 @@ def test_a_single_row_does_not_wait_for_a_large_request(pool):
             await session.begun()
             single = asyncio.create_task(shared.run(Caller(), session, rows(1, first=5000.0 + number)))
             await asyncio.sleep(0)
-            for _ in range(3):
+            for _ in range(2):
                 await session.step()
-            await single
+            assert (await single)["row"].tolist() == [5000.0 + number]
         assert not large.done()
         session.free.set()
         return await large
 
     answer = asyncio.run(both())
     np.testing.assert_array_equal(answer["row"], np.arange(5000))
-    assert [job[0] >= 5000 for job in session.jobs[:60]] == [False, False, True] * 20
+    assert [any(row >= 5000 for row in job) for job in session.jobs[:40]] == [False, True] * 20
+
+
+def test_one_does_not_wait_for_a_large_request_of_another_graph(pool):
+    """Of the same line: the large one's turn is over after a few rows."""
+    session, other, shared = Held(), Doubling(), pool(1)
+
+    async def both():
+        large = asyncio.create_task(shared.run(Caller(), session, rows(5000)))
+        await session.begun()
+        single = asyncio.create_task(shared.run(Caller(), other, rows(1)))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            await session.step()
+        await single
+        session.free.set()
+        await large
+
+    asyncio.run(both())
+    assert len(session.jobs) > 600
 
 
 def test_callers_of_one_line_take_turns(pool, monkeypatch):
@@ -149,8 +169,43 @@ def test_callers_of_one_line_take_turns(pool, monkeypatch):
         await together
 
     asyncio.run(three())
-    # the first job was begun before the others came
-    assert [int(job[0]) // 100 for job in session.jobs] == [1, 1, 2, 3, 1, 2, 3, 2, 3]
+    # the first job was begun before the others came; then each has his share, and what is left takes turns
+    shares = [[sum(int(row) // 100 == caller for row in job) for caller in (1, 2, 3)] for job in session.jobs]
+    assert [sum(job) for job in shares] == [8] * 9
+    assert shares[:2] == [[8, 0, 0], [2, 3, 3]]
+    assert all(max(job[1:]) - min(job[1:]) <= 1 for job in shares[1:])
+
+
+def test_single_rows_that_wait_for_one_graph_go_together(pool):
+    """As many as there is a share for each thread; to each what it has alone."""
+    session, shared = Held(), pool(2)
+
+    async def crowd():
+        first = [asyncio.create_task(shared.run(Caller(), session, rows(1, first=number))) for number in (50.0, 60.0)]
+        await session.begun(2)
+        later = [asyncio.create_task(shared.run(Caller(), session, rows(1, first=100.0 + n))) for n in range(6)]
+        await asyncio.sleep(0)
+        session.free.set()
+        return await asyncio.gather(*first, *later)
+
+    answers = asyncio.run(crowd())
+    assert [answer["row"].tolist() for answer in answers] == [[50], [60], *([100 + n] for n in range(6))]
+    assert len(session.jobs[2]) == 3
+    assert len(session.jobs) <= 5
+
+
+def test_what_differs_in_length_does_not_go_together(pool):
+    session, shared = Held(), pool(1)
+    session.varying = True
+
+    async def crowd():
+        tasks = [asyncio.create_task(shared.run(Caller(), session, rows(1, first=float(n)))) for n in range(4)]
+        await session.begun()
+        session.free.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(crowd())
+    assert session.jobs == [[0], [1], [2], [3]]
 
 
 def test_lines_take_turns_however_long_they_are(pool, monkeypatch):
@@ -180,7 +235,7 @@ def test_an_error_in_some_rows_reaches_their_caller_alone(pool, count):
         return await asyncio.gather(*callers, return_exceptions=True)
 
     first, failed, last = asyncio.run(three())
-    assert isinstance(failed, ZeroDivisionError)
+    assert isinstance(failed, GraphFailed)
     np.testing.assert_array_equal(first["row"], np.arange(30))
     np.testing.assert_array_equal(last["row"], [0])
     assert asyncio.run(shared.run(Caller(), session, rows(9)))["row"].tolist() == list(range(9))
@@ -188,7 +243,7 @@ def test_an_error_in_some_rows_reaches_their_caller_alone(pool, count):
 
 def test_the_rest_of_a_failed_request_is_not_computed(pool):
     session = Doubling()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(GraphFailed):
         asyncio.run(pool(1).run(Caller(), session, rows(2000, first=-1.0)))
     assert len(session.jobs) == 1
 
