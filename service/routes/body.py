@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
 from service.routes.bounds import Bounds, check_bounds
 from service.routes.coding import decoded
-from service.routes.duplicates import duplicates
-from service.routes.long_json import read_json
+from service.routes.duplicates import read_unique
 from service.schemas import read
 from service.tally import tally
 
@@ -49,11 +48,8 @@ async def parse(
     Raises FaultyRequest.
     """
     await check_bounds(body, bounds)
-    try:
-        data = await read_json(body)
-    except ValueError as error:
-        raise FaultyRequest([Fault("", f"expected JSON: {error}")]) from None
-    return await checked(schema, data, examine, [*before, *await duplicates(body, data)])
+    data, faults = await read_unique(body)
+    return await checked(schema, data, examine, [*before, *faults])
 
 
 async def checked(

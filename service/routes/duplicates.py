@@ -1,37 +1,37 @@
-"""Names that an object of a request has twice, of which every JSON parser here keeps the last and says nothing."""
+"""Names that an object of a request has twice, of which most JSON parsers keep the last and say nothing."""
 
 import asyncio
+import codecs
 import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from contract.errors import Fault
+import jiter
+
+from contract.errors import Fault, FaultyRequest
 from contract.pointers import escape
+from service.routes.long_json import read_json
 from service.schemas import SHOWN_FAULTS
 
 MOST = 2**20
-"""Bytes of a body that is looked at: what is longer was written by a program, from objects of its own."""
-
-_ENDS = (b'":', b'" :')
-"""Of a name, as they are written; inside a text they stand behind a backslash, and are counted all the same."""
+"""Bytes of a body in which all of them are looked for; of those in a longer one the first is told."""
 
 
-async def duplicates(body: bytes, data: Any) -> list[Fault]:
-    """What is wrong so with `body`, which was read as `data`.
-
-    A second, slow parser tells, and only where there are more ends of names than names.
-    """
-    if len(body) > MOST or sum(map(body.count, _ENDS)) <= _names(data):
-        return []
-    return await asyncio.to_thread(_told, body)
-
-
-def _names(value: Any) -> int:
-    """How many names the objects have, but for those in lists that begin with something else."""
-    if isinstance(value, dict):
-        return len(value) + sum(map(_names, value.values()))
-    return sum(map(_names, value)) if isinstance(value, list) and value and isinstance(value[0], dict) else 0
+async def read_unique(body: bytes) -> tuple[Any, list[Fault]]:
+    """What `body` says in JSON, and the faults that it has such names. Raises FaultyRequest if it is no JSON."""
+    body = body.removeprefix(codecs.BOM_UTF8)  # which RFC 8259, section 8.1, lets a reader skip
+    try:
+        try:
+            return await read_json(body), []
+        except ValueError as error:
+            if "duplicate key" not in str(error) or len(body) > MOST:
+                raise
+        data = jiter.from_json(body)
+        # a second, slow parser tells where
+        return data, await asyncio.to_thread(_told, body)
+    except ValueError as error:
+        raise FaultyRequest([Fault("", f"expected JSON: {error}")]) from None
 
 
 class _Twice(dict[str, Any]):

@@ -10,8 +10,7 @@ from starlette.datastructures import QueryParams
 from contract.errors import Fault, FaultyRequest, UnknownMediaType
 from service.routes.body import read_body
 from service.routes.bounds import TEXTS, check_bounds
-from service.routes.duplicates import duplicates
-from service.routes.long_json import read_json
+from service.routes.duplicates import read_unique
 from service.routes.media import JSON, is_json
 from service.routes.query import Query, read_query
 from service.turns import Turns
@@ -45,11 +44,8 @@ async def read_fields(request: Request, parameters: Query, limit: int) -> tuple[
     except ValueError as error:
         raise FaultyRequest([Fault("", f"expected a form of texts in UTF-8: {error}")]) from None
     await check_bounds(body, TEXTS)
-    try:
-        data = await read_json(body)
-    except ValueError as error:
-        raise FaultyRequest([Fault("", f"expected JSON: {error}")]) from None
-    faults += await duplicates(body, data)
+    data, more = await read_unique(body)
+    faults += more
     if isinstance(data, dict):
         faults += [
             Fault(f"/{name}", "expected once, came in the body and in the query") for name in fields if name in data

@@ -1,12 +1,12 @@
 """JSON of many series, read and written slice by slice."""
 
-import codecs
 import re
 import secrets
+from functools import partial
 from typing import Any
 
+import jiter
 import orjson
-from pydantic_core import from_json
 
 from service.turns import Turns
 
@@ -20,14 +20,16 @@ _SERIES = re.compile(rb'"series"[ \t\n\r]*:[ \t\n\r]*\[')
 _BETWEEN = re.compile(rb"\}[ \t\n\r]*(,)[ \t\n\r]*\{")
 
 
+_read = partial(jiter.from_json, catch_duplicate_keys=True)
+
+
 async def read_json(body: bytes) -> Any:
-    """As `from_json` reads it, or behind a byte order mark, which RFC 8259 lets a reader skip. Raises ValueError."""
-    body = body.removeprefix(codecs.BOM_UTF8)
+    """Raises ValueError, also if an object has a name twice."""
     if len(body) > SLICE:
         data = await _read_slices(body)
         if data is not None:
             return data
-    return from_json(body)  # whose errors count from the beginning
+    return _read(body)  # whose errors count from the beginning
 
 
 async def _read_slices(body: bytes) -> Any:
@@ -43,7 +45,7 @@ async def _read_slices(body: bytes) -> Any:
     start, items, turns = opening.end(), [], Turns()
     try:
         while cut := _BETWEEN.search(body, start + SLICE):
-            items += from_json(b"[%b]" % body[start : cut.start(1)])
+            items += _read(b"[%b]" % body[start : cut.start(1)])
             start = cut.end(1)
             await turns.pause()
         end, last = len(body), None
@@ -52,7 +54,7 @@ async def _read_slices(body: bytes) -> Any:
             if (last := _inside(body[start:end])) is not None:
                 break
         placeholder = secrets.token_hex()
-        data = from_json(b'%b"%b"%b' % (body[: opening.end()], placeholder.encode(), body[end:]))
+        data = _read(b'%b"%b"%b' % (body[: opening.end()], placeholder.encode(), body[end:]))
     except ValueError:
         return None
     if last is None or not isinstance(data, dict) or data.get("series") != [placeholder]:
@@ -64,7 +66,7 @@ async def _read_slices(body: bytes) -> Any:
 def _inside(text: bytes) -> list[Any] | None:
     """What a list of this holds, or None."""
     try:
-        items: list[Any] = from_json(b"[%b]" % text)
+        items: list[Any] = _read(b"[%b]" % text)
     except ValueError:
         return None
     return items

@@ -4,15 +4,16 @@ import asyncio
 import json
 
 import pytest
-from pydantic_core import from_json
 
+from contract.errors import FaultyRequest
 from service.routes import duplicates as module
-from service.routes.duplicates import duplicates
+from service.routes.duplicates import read_unique
 
 
 def found(text):
-    body = text.encode()
-    return [fault.pointer for fault in asyncio.run(duplicates(body, from_json(body.removeprefix(b"\xef\xbb\xbf"))))]
+    data, faults = asyncio.run(read_unique(text.encode()))
+    assert data == json.loads(text.removeprefix("\ufeff"))
+    return [fault.pointer for fault in faults]
 
 
 @pytest.mark.parametrize(
@@ -44,10 +45,17 @@ def test_what_is_right_is_not_read_again(body, monkeypatch):
         assert found(text) == []
 
 
-def test_a_hundred_are_told_and_the_longest_bodies_are_let_through():
+def test_a_hundred_are_told_and_of_the_longest_bodies_the_first():
     many = ",".join(f'"{number}":0,"{number}":1' for number in range(200))
     assert len(found(f"{{{many}}}")) == 100
-    assert found(f'{{"a":"{"x" * module.MOST}","a":1}}') == []
+    with pytest.raises(FaultyRequest, match='expected JSON: Detected duplicate key "a" at line 1'):
+        found(f'{{"a":"{"x" * module.MOST}","a":1}}')
+
+
+@pytest.mark.parametrize("rest", ["[" * 100_000, "]", "01", '"\\ud800"'])
+def test_what_is_no_json_behind_one_is_told_in_its_place(rest):
+    with pytest.raises(FaultyRequest, match=r"expected JSON: (?!Detected)"):
+        found(f'{{"a": 1, "a": 2, "b": {rest}')
 
 
 def test_a_column_that_comes_twice_is_a_fault_with_all_others(client, body):
