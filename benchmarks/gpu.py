@@ -3,16 +3,17 @@
     python -m benchmarks.gpu RECIPE.toml... [--batches 1 8 64 512] [--seconds 2] [--device cuda]
 
 Weights are random: they cost the same. Needs torch, onnx, onnxscript and onnxruntime-gpu in one environment; `--device
-cpu` tries two of the ways where there is no GPU. All take turns within one run. A call ends when its answer is in the
-host's memory, but for "bound", which leaves inputs and outputs on the GPU (ONNX Runtime's I/O binding), and "CUDA
-graph", which replays a captured one on top. The floor is the count of operations over what a large matrix product
-reaches in the same run.
+cpu` tries three of the ways where there is no GPU. All take turns within one run, and a call ends when its answer is in
+the host's memory. "plain", "bound" and "CUDA graph" are the service's own: without buffers that stay, in them (ONNX
+Runtime's I/O binding), and replayed from a captured graph. The floor is the count of operations over what a large
+matrix product reaches in the same run.
 """
 
 import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from model.config import Recipe, read_recipe
 from model.export import onnx_bytes
 from model.forecasting import ForecastGraph
 from model.runs import build_model
-from service.engine.session import Arrays, Device, Session, choose_device, half
+from service.engine.session import CPU, Arrays, Device, Session, choose_device
 
 PRECISIONS = ("fp32", "tf32", "fp16")
 TURNS = 5
@@ -104,11 +105,16 @@ def _inputs(spec: ForecastSpec, batch: int) -> tuple[np.ndarray, np.ndarray]:
 def _ways(path: Path, module: ForecastGraph, inputs: Arrays, *, cuda: bool) -> dict[str, Way]:
     ways: dict[str, Way] = {}
     for precision in PRECISIONS if cuda else ("fp32",):
-        device = choose_device("cuda", precision) if cuda else Device()
-        ways[f"session.run {precision}"] = partial(Session(path, device).run, inputs)
+        device = choose_device("cuda", precision) if cuda else CPU
+        session = _bound(path, device, inputs)
+        ways[f"plain {precision}"] = partial(session.run, inputs, bound=False)
+        ways[f"bound {precision}"] = partial(session.run, inputs)
         if cuda:
-            ways[f"bound {precision}"] = _bound(path, device, inputs, captured=False)
-            ways[f"CUDA graph {precision}"] = _bound(path, device, inputs, captured=True)
+            captured = _bound(path, replace(device, graphs=True), inputs)
+            if captured.captures:
+                ways[f"CUDA graph {precision}"] = partial(captured.run, inputs)
+            else:
+                print(f"no CUDA graph {precision}: {captured.uncaptured}")
         ways[f"torch eager {precision}"] = _torch(module, inputs, precision, cuda=cuda)
         if cuda:
             compiled = torch.compile(module, mode="reduce-overhead")
@@ -116,28 +122,10 @@ def _ways(path: Path, module: ForecastGraph, inputs: Arrays, *, cuda: bool) -> d
     return ways
 
 
-def _bound(path: Path, device: Device, inputs: Arrays, *, captured: bool) -> Way:
-    """The run alone, between buffers of the GPU."""
-    providers = [
-        (
-            "CUDAExecutionProvider",
-            {"use_tf32": str(int(device.precision == "tf32")), "enable_cuda_graph": str(int(captured))},
-        )
-    ]
-    graph = half(path) if device.precision == "fp16" else path
-    session = onnxruntime.InferenceSession(graph, providers=providers)
-    binding = session.io_binding()
-    for name, tensor in inputs.items():
-        binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(tensor, "cuda", 0))
-    rows, pred_len, columns = len(inputs["history"]), *session.get_outputs()[0].shape[1:]
-    output = onnxruntime.OrtValue.ortvalue_from_shape_and_type([rows, pred_len, columns], np.float64, "cuda", 0)
-    binding.bind_ortvalue_output("forecast", output)  # a captured graph asks for the same addresses at each call
-
-    def run() -> None:
-        session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
-
-    return run
+def _bound(path: Path, device: Device, inputs: Arrays) -> Session:
+    session = Session(path, device)
+    session.bind(inputs, session.run(inputs))
+    return session
 
 
 def _torch(module: Any, inputs: Arrays, precision: str, *, cuda: bool) -> Way:

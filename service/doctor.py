@@ -20,7 +20,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     complaints = []
     device = CPU
     try:
-        device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib)
+        device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib, settings.cuda_graphs)
     except NotReady as error:
         complaints.append(str(error))
     found = look(settings.bundles)
@@ -32,6 +32,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "device": {
             "asked_for": settings.device,
             "used": device.kind,
+            "cuda_graphs": device.graphs,
             "providers": providers(),
             "cuda_lacks": lack_of_cuda(),
         },
@@ -77,6 +78,8 @@ def doctor_report(found: dict[str, Any]) -> str:
     device, cpus, bundles = found["device"], found["cpus"], found["bundles"]
     quota = "no quota" if cpus["quota"] is None else f"a quota of {cpus['quota']:g}"
     used = f"{device['used']} ({device['asked_for']} was asked for)"
+    if device["cuda_graphs"]:
+        used += "; batches are captured in CUDA graphs"
     if device["cuda_lacks"]:
         used += f"; CUDA is not used: {device['cuda_lacks']}"
     elif device["used"] == "cpu":

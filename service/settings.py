@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     cuda_memory_mib: int | None = Field(
         None, ge=1, description="Most memory of each graph on the GPU, in MiB; by default, as much as it takes"
     )
+    cuda_graphs: bool = Field(
+        False,
+        description="Whether batches on CUDA are captured in CUDA graphs; not measured yet, and to try it "
+        "with what cannot be captured may end the process",
+    )
     cuda_gather_ms: float = Field(
         2,
         ge=0,

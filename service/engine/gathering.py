@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.errors import GraphFailed
 from service.engine.batching import Observe, Piece, RowPool, Rows, Work, ignore
-from service.engine.session import Arrays, Device, Session
+from service.engine.session import Arrays, Device, Session, repeated
 
 SHAPES = (1, 8, 64, 512)
 """Rows of a batch; what is missing to the next one is filled up."""
@@ -19,6 +20,8 @@ LARGEST = 2**26
 """Bytes of a batch's inputs and outputs: of rows with attention maps fewer go together."""
 BATCHES = 2
 """Batches at a time: while one computes, another is put together."""
+TRIALS = 11
+"""Runs of a batch in buffers, and without, that tell which takes longer."""
 
 
 class GatheringPool(RowPool):
@@ -78,17 +81,53 @@ def largest(session: Session) -> int:
     return max(shape for shape in SHAPES if shape == SHAPES[0] or shape * session.row_bytes <= LARGEST)
 
 
-def warm(session: Session, inputs: Arrays) -> None:
-    """Run every shape of a batch once, on rows of `inputs`. Raises GraphFailed."""
+def warm(session: Session, inputs: Arrays, tolerance: float = 1e-3) -> list[str]:
+    """Run every shape of a batch on rows of `inputs`, and bind those that are right and quicker so.
+
+    What was wrong with bound ones is returned. Raises GraphFailed where not even plain ones run, and where a CUDA graph
+    cannot be captured: after that nothing that ONNX Runtime does on the GPU can be relied on.
+    """
+    wrong = []
     for rows in SHAPES:
-        if rows <= largest(session):
-            session.run(_filled_up([{name: tensor[:1] for name, tensor in inputs.items()}], rows))
+        if rows > largest(session):
+            break
+        batch = repeated(inputs, rows)
+        outputs = session.run(batch, bound=False)
+        if rows * session.row_bytes > session.room:
+            continue
+        # a graph that has captured something of the first batch itself would answer as to that one
+        other = repeated({name: np.roll(tensor, 1, axis=0) for name, tensor in inputs.items()}, rows)
+        try:
+            session.bind(batch, outputs)
+            fault = session.bound_differs(batch, tolerance) or session.bound_differs(other, tolerance)
+        except GraphFailed as error:
+            if session.captures:
+                raise GraphFailed(f"{error}; SEQCAST_CUDA_GRAPHS=false serves it without CUDA graphs") from error
+            fault = str(error)
+        if fault:
+            wrong.append(f"batches of {rows} are not bound: {fault}")
+        if rows in session.bound and (fault or not _quicker(session, batch)):
+            session.unbind(rows)
+    return wrong
 
 
-def _filled_up(parts: Sequence[Arrays], shape: int | None = None) -> dict[str, NDArray[Any]]:
+def _quicker(session: Session, batch: Arrays) -> bool:
+    """Whether it takes less time in buffers than without, the two taking turns."""
+    times = [[_seconds(session, batch, bound=bound) for bound in (True, False)] for _ in range(TRIALS)]
+    in_buffers, without = np.median(times, axis=0)
+    return bool(in_buffers < without)
+
+
+def _seconds(session: Session, batch: Arrays, *, bound: bool) -> float:
+    began = time.perf_counter()
+    session.run(batch, bound=bound)
+    return time.perf_counter() - began
+
+
+def _filled_up(parts: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
     """All rows, and the first again up to a shape of batches."""
     rows = sum(len(next(iter(part.values()))) for part in parts)
-    shape = shape or next(each for each in SHAPES if each >= rows)
+    shape = next(each for each in SHAPES if each >= rows)
     batch = {}
     for name, first in parts[0].items():
         batch[name] = np.empty((shape, *first.shape[1:]), first.dtype)

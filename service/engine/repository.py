@@ -342,16 +342,21 @@ def load_verified(bundle: Bundle, device: Device) -> LoadedBundle:
     for name, graph in manifest.graphs.items():
         sessions[name].replay(graph, golden)
         if sessions[name].together:
-            _warm(sessions[name], graph, golden)
+            _warm(sessions[name], graph, golden, f"bundle {manifest.name} version {manifest.version}: {graph.file}")
     return LoadedBundle(manifest, sessions, golden, bundle.card(), vocabularies)
 
 
-def _warm(session: Session, graph: Graph, golden: Arrays) -> None:
+def _warm(session: Session, graph: Graph, golden: Arrays, told: str) -> None:
     """Raises UnusableFile."""
     try:
-        warm(session, {each.name: golden[each.name] for each in graph.inputs})
+        wrong = warm(session, {each.name: golden[each.name] for each in graph.inputs}, session.tolerance(graph))
     except GraphFailed as error:
         raise UnusableFile(f"{graph.file} cannot run in batches: {error}") from error
+    for each in [session.uncaptured and f"no CUDA graphs: {session.uncaptured}", *wrong]:
+        if each:
+            log.warning("%s: %s", told, each)
+    rows = ", ".join(map(str, session.bound)) or "no number of"
+    log.info("%s: %s for batches of %s rows", told, "CUDA graphs" if session.captures else "buffers", rows)
 
 
 @contextmanager

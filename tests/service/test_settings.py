@@ -15,6 +15,7 @@ VARIABLES = {
     "DEVICE": "cpu",
     "CUDA_PRECISION": "tf32",
     "CUDA_MEMORY_MIB": "2048",
+    "CUDA_GRAPHS": "true",
     "CUDA_GATHER_MS": "0.5",
     "THREADS": "3",
     "MAX_BODY_MIB": "1.5",
@@ -46,6 +47,7 @@ READ = {
     "device": "cpu",
     "cuda_precision": "tf32",
     "cuda_memory_mib": 2048,
+    "cuda_graphs": True,
     "cuda_gather_ms": 0.5,
     "threads": 3,
     "max_body_mib": 1.5,
@@ -104,6 +106,8 @@ def test_every_setting_is_in_the_documentation():
 
 
 def shown(default):
+    if isinstance(default, bool):
+        return str(default).lower()
     return "" if default is None else ":".join(map(str, default)) if isinstance(default, tuple) else default
 
 
@@ -121,6 +125,7 @@ def test_a_flag_wins_over_its_variable(variables):
         ("PORT", "-1"),
         ("PORT", "65536"),
         ("DEVICE", "tpu"),
+        ("CUDA_GRAPHS", "perhaps"),
         ("CUDA_GATHER_MS", "-1"),
         ("THREADS", "0"),
         ("THREADS", "1.5"),

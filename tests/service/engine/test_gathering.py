@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from contract.errors import GraphFailed
+from service.engine import gathering
 from service.engine.batching import Caller, RowPool
 from service.engine.gathering import BATCHES, SHAPES, GatheringPool, choose_pool, largest, warm
 from service.engine.session import CPU, Device, Session, differ
@@ -57,9 +58,9 @@ def graph(bundle):
         session.together, session.shapes = True, []
         run = session.run
 
-        def noting(inputs, names=None):
+        def noting(inputs, names=None, **how):
             session.shapes.append(len(inputs["history"]))
-            return run(inputs, names)
+            return run(inputs, names, **how)
 
         session.run = noting
         return session, {each: golden[each] for each in ("history", "calendar")}
@@ -226,10 +227,11 @@ def test_a_batch_has_no_more_rows_than_memory_allows(graph, pool):
     assert largest(session) == 1
 
 
-def test_warming_runs_every_shape_there_will_be(graph):
+def test_warming_runs_every_shape_there_will_be(graph, monkeypatch):
+    monkeypatch.setattr(gathering, "TRIALS", 1)
     session, inputs = graph("forecast")
     warm(session, inputs)
-    assert session.shapes == [*SHAPES]
+    assert list(dict.fromkeys(session.shapes)) == [*SHAPES]
 
 
 def test_rows_have_the_bytes_of_their_tensors(bundle):
