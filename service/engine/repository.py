@@ -355,8 +355,8 @@ def _warm(session: Session, graph: Graph, golden: Arrays, told: str) -> None:
     for each in [session.uncaptured and f"no CUDA graphs: {session.uncaptured}", *wrong]:
         if each:
             log.warning("%s: %s", told, each)
-    rows = ", ".join(map(str, session.bound)) or "no number of"
-    log.info("%s: %s for batches of %s rows", told, "CUDA graphs" if session.captures else "buffers", rows)
+    rows = ", ".join(map(str, session.bound)) or "none"
+    log.info("%s: batches in %s, by rows: %s", told, "CUDA graphs" if session.captures else "buffers", rows)
 
 
 @contextmanager

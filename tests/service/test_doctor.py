@@ -8,6 +8,7 @@ import pytest
 
 import seqcast
 from service.engine.batching import usable_cpus
+from service.engine.session import Device
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 
@@ -80,11 +81,20 @@ def test_folders_that_cannot_be_looked_through(doctor, tmp_path):
     ]
 
 
+def test_whether_batches_are_captured_in_cuda_graphs(doctor, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQCAST_CUDA_GRAPHS", "true")
+    monkeypatch.setattr("service.doctor.choose_device", lambda *given: Device("cuda", *given[1:]))
+    monkeypatch.setattr("service.doctor.lack_of_cuda", lambda: None)
+    _, out, _ = doctor("--bundles", tmp_path)
+    assert out.splitlines()[1] == "device     cuda (auto was asked for); batches are captured in CUDA graphs"
+
+
 def test_the_same_as_json(doctor):
     status, out, _ = doctor("--bundles", BUNDLES, "--device", "cpu", "--json")
     found = json.loads(out)
     assert (status, found["complaints"]) == (0, [])
     assert (found["device"]["asked_for"], found["device"]["used"]) == ("cpu", "cpu")
+    assert found["device"]["cuda_graphs"] is False
     assert found["versions"]["seqcast"] == version("seqcast")
     assert found["cpus"]["usable"] == found["cpus"]["threads"] == usable_cpus()
     hourly = next(each for each in found["bundles"]["versions"] if each["name"] == "hourly")
