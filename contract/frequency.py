@@ -98,7 +98,8 @@ class Frequency:
     def breaks(self, times: Times) -> NDArray[np.int64]:
         """The rows i of sorted `times` (L,) that do not come one step after row i - 1."""
         if self.unit in _MILLISECONDS:  # the common case, and on the path of every request
-            return np.flatnonzero(np.diff(times).astype(np.int64) != self.count * _MILLISECONDS[self.unit]) + 1
+            steps = (times[1:] - times[:-1]).view(np.int64)
+            return np.flatnonzero(steps != self.count * _MILLISECONDS[self.unit]) + 1
         steps, on_grid = np.diff(self._ordinals(times)), self._on_grid(times)
         return np.flatnonzero((steps != self.count) | ~on_grid[1:] | ~on_grid[:-1]) + 1
 

@@ -14,14 +14,13 @@ from service.engine.gathering import choose_pool
 from service.engine.repository import Repository
 from service.engine.session import choose_device
 from service.errors import add_error_handlers
-from service.gate import Gate
+from service.gate import Endpoint, Gate
 from service.keys import Keys
 from service.loader import Loader, load_at_start
 from service.metrics import Metrics
 from service.openapi import add_components
 from service.routes import backtest, forecast, generate, health, inference, models, playground, translate, v2
-from service.routes.direct import direct
-from service.routes.guard import OPEN, guard
+from service.routes.guard import OPEN, guard, guarded
 from service.settings import Settings
 from service.state import State, follow_folder
 from service.traces import telemetry
@@ -62,12 +61,18 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[] if keys is None else [Depends(guard)],
         telemetry=telemetry(),
     )
-    for routes in (forecast, backtest, translate, generate):
-        app.router.routes += direct(routes.router, guarded=keys is not None)
     for routes in (forecast, backtest, translate, generate, models, inference, v2, health, playground):
         app.include_router(routes.router)
     app.mount("/playground", playground.files)
-    app.add_middleware(Gate)
+    endpoints: dict[str, Endpoint] = {
+        "/forecast": forecast.forecast,
+        "/backtest": backtest.backtest,
+        "/translate": translate.translate,
+        "/generate": generate.generate,
+    }
+    if keys is not None:
+        endpoints = {path: guarded(endpoint) for path, endpoint in endpoints.items()}
+    app.add_middleware(Gate, endpoints=endpoints)
     app.add_middleware(Watch, metrics=metrics)
     add_error_handlers(app)
     add_components(app, None if keys is None else OPEN)

@@ -128,8 +128,8 @@ class Forecaster:
         noted.outlying = await _apart(len(rows), self._outlying, inputs["history"])
         wanted = choose_maps(request.attention, self.manifest.attention)
         forecast, maps = await self._roll(inputs["history"], inputs["calendar"], wanted, passage)
-        unbounded = np.flatnonzero(~np.isfinite(forecast).all(axis=(1, 2)))
-        if len(unbounded):
+        if not np.isfinite(forecast).all():
+            unbounded = np.flatnonzero(~np.isfinite(forecast).all(axis=(1, 2)))
             message = "expected values that a finite forecast follows from, came some far beyond any trained on"
             raise FaultyRequest([Fault(f"/series/{index}/values", message) for index in unbounded])
         forecast = forecast[:, :horizon]
@@ -254,12 +254,13 @@ class Forecaster:
         first: Arrays = {}
         forecasts: list[NDArray[np.float64]] = []
         for start in range(0, calendar.shape[1] - seq_len, pred_len):
+            if forecasts:
+                history = np.concatenate([history, forecasts[-1]], axis=1)[:, -seq_len:]
+                session, names = self._sessions["forecast"], ["forecast"]
             seen = calendar[:, start : start + seq_len + pred_len]
             outputs = await passage.run(session, {"history": history, "calendar": seen}, names)
             first = first or outputs
-            session, names = self._sessions["forecast"], ["forecast"]
             forecasts.append(outputs["forecast"])
-            history = np.concatenate([history, outputs["forecast"]], axis=1)[:, -seq_len:]
         return np.concatenate(forecasts, axis=1), first
 
     def _all_stamps(self, row: _Row) -> list[str] | list[int] | list[float]:
@@ -309,8 +310,9 @@ async def _apart(rows: int, work: Callable[..., T], *given: Any) -> T:
 def _inputs(rows: Sequence[_Row]) -> dict[str, NDArray[Any]]:
     """The graph's inputs, B rows each."""
     return {
-        "history": np.stack([row.window.history for row in rows]),
-        "calendar": np.stack([row.window.calendar for row in rows]),
+        # as np.stack would, in a third of its time for one row
+        "history": np.array([row.window.history for row in rows]),
+        "calendar": np.array([row.window.calendar for row in rows]),
     }
 
 

@@ -1,18 +1,22 @@
-"""ASGI middleware around the requests that compute something: who is let in, and when one ends unanswered."""
+"""Before the requests that compute something: who is let in, and when one ends unanswered."""
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
-from contract.errors import BodyTooSlow, QueueFull, SeqcastError, TooLate
+from contract.errors import BodyTooSlow, SeqcastError, TooLate
 from service.engine.repository import Served
 from service.errors import answer_to
 from service.state import PASSAGE, State
 from service.tally import tally
 from service.watch import App, Message, Receive, Send
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 TASKS = {"/forecast": "forecast", "/backtest": "forecast", "/translate": "translate", "/generate": "generate"}
 _INFER = re.compile(r"/v2/models/([^/]+)(/versions/[^/]+)?/infer")
@@ -26,9 +30,9 @@ _LEFT = 499
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What computes: `route` is a template; of a `task`, or by a path with a model's name."""
+    """What computes: `path` is a template; of a `task`, or by a path with a model's name."""
 
-    route: str
+    path: str
     task: str | None = None
     named: str = ""
 
@@ -61,20 +65,21 @@ def door_of(method: str, path: str) -> Door | None:
 
 
 class Gate:
-    """Lets a request in while there is room for it, and ends it once its caller has left or its time is up.
+    """ASGI middleware: lets a request in while there is room, and ends it once its caller has left or its time is up.
 
-    Whoever is turned away is so before the body is parsed, and a long one before it is read.
+    Whoever is turned away is so before the body is parsed, and a long one before it is read. Requests to `endpoints`,
+    by path, are answered from here: FastAPI describes these routes, and would do much for them that they do not need.
     """
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    def __init__(self, app: App, endpoints: Mapping[str, Endpoint]) -> None:
+        self._app, self._endpoints = app, endpoints
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         door = door_of(scope["method"], scope["path"]) if scope["type"] == "http" else None
         if door is None:
             await self._app(scope, receive, send)
         else:
-            await _Visit(door, scope, receive, send).answer(self._app)
+            await _Visit(door, scope, receive, send).answer(self._endpoints.get(door.path), self._app)
 
 
 class _Visit:
@@ -84,20 +89,25 @@ class _Visit:
         self._door, self._scope, self._receive, self._send = door, scope, receive, send
         self._state: State = scope["app"].state.seqcast
         self._passage = scope[PASSAGE] = self._state.lines.passage()
+        scope["route"] = door
         self._model: str | None = None
         self._first: Message | None = None
         self._listener: asyncio.Task[None] | None = None
         self._task = asyncio.current_task()
         self._left = False
 
-    async def answer(self, app: App) -> None:
+    async def answer(self, endpoint: Endpoint | None, app: App) -> None:
         try:
             async with self._passage.limited(self._state.settings.timeout_s) as self._limit:
                 if self._short():
                     self._first = await self._read()
+                if endpoint is not None:
+                    app = await endpoint(Request(self._scope, self._received, self._sent))
                 await app(self._scope, self._received, self._sent)
-        except QueueFull as error:
+        except SeqcastError as error:
             await self._refuse(error)
+        except ClientDisconnect:
+            await Response(status_code=_LEFT)(self._scope, self._receive, self._send)
         except TimeoutError:
             if not self._limit.expired():
                 raise
@@ -163,5 +173,6 @@ class _Visit:
         return TooLate(f"not answered {within}")
 
     async def _refuse(self, error: SeqcastError) -> None:
-        tally().route, tally().model = self._door.route, self._model or ""
+        self._end()
+        tally().model = tally().model or self._model or ""
         await answer_to(self._scope["path"], error)(self._scope, self._receive, self._send)

@@ -63,6 +63,9 @@ def tell(tally: Tally, scope: MutableMapping[str, Any]) -> None:
         "url.query": "REDACTED" if scope["query_string"] else "",
     }
     span.set_attributes({name: value for name, value in attributes.items() if value})
+    if "route" in scope:  # the gate's too, of which FastAPI knows nothing
+        span.update_name(f"{tally.method} {tally.route}")
+        span.set_attribute("http.route", tally.route)
     tracer = trace.get_tracer("seqcast", version("seqcast"))
     epoch = time.time() - time.perf_counter()
     for name, began, ended, rows in _parts(tally):

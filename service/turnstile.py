@@ -75,7 +75,7 @@ class Turnstile(Connection):
         usual = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
         name = request_id([(name.lower(), value) for name, value in _IDS.findall(headers)]).encode()
         self.transport.write(b"%b%b%b: %b\r\n\r\n%b" % (head, usual, REQUEST_ID.lower().encode(), name, body))
-        state.metrics.turned_away(door.route, model, size, len(body))
+        state.metrics.turned_away(door.path, model, size, len(body))
         self._refused = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_handler()

@@ -52,7 +52,8 @@ async def forecast(request: Request) -> Response:
                 each["warnings"] = [*table.notes, *each["warnings"]]
     else:
         misplaced = beside_json(request.query_params, ForecastRequest.model_fields)
-        bounds = replace(SERIES, values=max(SERIES.values, state.settings.max_rows))
+        most = state.settings.max_rows
+        bounds = SERIES if most <= SERIES.values else replace(SERIES, values=most)
         wanted = await parse(ForecastRequest, await read_body(request, limit), bounds, wish.faults, misplaced)
         answer = await wish.grant(wanted)
     if wish.kind == JSON:

@@ -1,8 +1,9 @@
 """Who may ask: everybody, or where there is a file of API keys those who bring one."""
 
-from fastapi import Request
+from fastapi import Request, Response
 
 from contract.errors import MissingKey, UnknownKey
+from service.gate import Endpoint
 from service.state import state_of
 from service.tally import tally
 
@@ -17,6 +18,16 @@ async def guard(request: Request) -> None:
     if path in OPEN or (path == _IN_BODY and not _of_headers(request)):
         return
     require_key(request)
+
+
+def guarded(endpoint: Endpoint) -> Endpoint:
+    """The endpoint behind `guard`."""
+
+    async def behind(request: Request) -> Response:
+        await guard(request)
+        return await endpoint(request)
+
+    return behind
 
 
 def require_key(request: Request, given: object = None) -> None:

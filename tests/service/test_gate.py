@@ -163,7 +163,7 @@ def test_who_is_too_many_is_told_when_to_come_again(listen, path, model, media):
         assert (told["title"], told["status"]) == ("Too Many Requests", 429)
     ahead.leave()
     assert serving.http.post(path, content=content).status_code in (200, 400, 422)
-    route = door_of("POST", path).route
+    route = door_of("POST", path).path
     metrics = serving.http.get("/metrics").text
     assert f'seqcast_requests_total{{model="{model}",route="{route}",status="429"}} 1.0' in metrics
     assert 'seqcast_rejections_total{reason="QueueFull"} 1.0' in metrics

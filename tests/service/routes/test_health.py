@@ -245,10 +245,10 @@ class Failing:
     def __getattr__(self, name):
         return getattr(self._session, name)
 
-    def run(self, names, inputs):
+    def run(self, names, inputs, options=None):
         if self._fails(inputs):
             raise self._error
-        return self._session.run(names, inputs)
+        return self._session.run(names, inputs, options)
 
 
 @pytest.fixture
