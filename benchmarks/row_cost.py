@@ -1,4 +1,4 @@
-"""What a row costs in ONNX Runtime, bundle by bundle: CPU time of one call of one row, on one thread.
+"""What a row costs in ONNX Runtime, bundle by bundle: CPU time of one thread, alone and with others in one call.
 
     .venv/bin/python -m benchmarks.row_cost [--bundles DIR]
 
@@ -15,8 +15,9 @@ import onnxruntime
 
 from contract.bundle import GOLDEN, bundle_versions, read_bundle
 
-TURNS = 200
+TURNS = 100
 CALLS = 5  # a turn
+TOGETHER = (1, 2, 3, 4, 8)
 
 
 def main() -> None:
@@ -31,17 +32,20 @@ def main() -> None:
         if bundle.manifest.task == "forecast":
             session = onnxruntime.InferenceSession(bundle.graph("forecast"), options)
             golden = np.load(bundle.path / GOLDEN)
-            calls[name] = session, {each: golden[each][:1] for each in ("history", "calendar")}
-    costs: dict[str, list[float]] = {name: [] for name in calls}
+            for rows in TOGETHER:
+                inputs = {each: np.repeat(golden[each][:1], rows, axis=0) for each in ("history", "calendar")}
+                calls[name, rows] = session, inputs
+    costs: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
     for _ in range(TURNS):
-        for name, (session, inputs) in calls.items():
+        for key, (session, inputs) in calls.items():
             session.run(None, inputs)  # what the others left in the caches is gone
             start = time.process_time()
             for _ in range(CALLS):
                 session.run(None, inputs)
-            costs[name].append((time.process_time() - start) / CALLS)
-    for name, each in costs.items():
-        print(f"{name}: {1e3 * statistics.median(each):.2f} ms a row")
+            costs[key].append((time.process_time() - start) / CALLS / key[1])
+    for name in dict.fromkeys(name for name, _ in calls):
+        told = ", ".join(f"{1e3 * statistics.median(costs[name, rows]):.2f} of {rows}" for rows in TOGETHER)
+        print(f"{name}: ms a row: {told}")
 
 
 if __name__ == "__main__":

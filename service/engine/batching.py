@@ -231,7 +231,7 @@ class RowPool:
         if isinstance(first, Rows):
             others = (each for each in islice(line, CHUNK * self.threads) if isinstance(each, Rows))
             mates = [each for each in others if each.goes_with(first)]
-            return self._gather(name, mates, self._most(first.session, sum(each.rows for each in mates)))
+            return self._gather(name, mates, self._most(mates))
         line.popleft()
         piece = first.take()
         if first.more:
@@ -283,11 +283,13 @@ class RowPool:
         else:
             del self._lines[name]
 
-    def _most(self, session: Session, rows: int) -> int:
-        """Of so many, to take at a time: a share for each thread, and no more than are quick."""
+    def _most(self, mates: Sequence[Rows]) -> int:
+        """Rows to take at a time: a share for each thread, of single rows twice that, and no more than are quick."""
+        session = mates[0].session
         seconds = VARYING_S if session.varying else CHUNK_S
         quick = int(seconds / self._row_s[session]) if session in self._row_s else CHUNK
-        return max(1, min(CHUNK, quick, math.ceil(rows / self.threads)))
+        share = max(sum(each.rows for each in mates), 2 * len(mates)) / self.threads
+        return max(1, min(CHUNK, quick, math.ceil(share)))
 
     def _work(self, piece: Piece | None) -> None:
         """A thread's part, until nothing waits."""

@@ -177,20 +177,20 @@ def test_callers_of_one_line_take_turns(pool, monkeypatch):
 
 
 def test_single_rows_that_wait_for_one_graph_go_together(pool):
-    """As many as there is a share for each thread; to each what it has alone."""
-    session, shared = Held(), pool(2)
+    """Two shares for a thread; to each what it has alone."""
+    session, shared = Held(), pool(3)
 
     async def crowd():
-        first = [asyncio.create_task(shared.run(Caller(), session, rows(1, first=number))) for number in (50.0, 60.0)]
-        await session.begun(2)
+        first = [asyncio.create_task(shared.run(Caller(), session, rows(1, first=50.0 + n))) for n in range(3)]
+        await session.begun(3)
         later = [asyncio.create_task(shared.run(Caller(), session, rows(1, first=100.0 + n))) for n in range(6)]
         await asyncio.sleep(0)
         session.free.set()
         return await asyncio.gather(*first, *later)
 
     answers = asyncio.run(crowd())
-    assert [answer["row"].tolist() for answer in answers] == [[50], [60], *([100 + n] for n in range(6))]
-    assert len(session.jobs[2]) == 3
+    assert [answer["row"].tolist() for answer in answers] == [[row] for row in (50, 51, 52, *range(100, 106))]
+    assert len(session.jobs[3]) == 4
     assert len(session.jobs) <= 5
 
 
