@@ -170,10 +170,10 @@ def ignore(line: str, rows: int) -> None:
 class RowPool:
     """As many threads as cores, each running a few rows at a time.
 
-    On a CPU a large batch buys little, so a request's rows are spread over the threads; a few rows together take two
-    thirds of what they take one by one, so those that wait for one graph when a thread is free go together. Whoever
-    has rows takes turns: line after line, and in each caller after caller, so that one with thousands holds up no
-    other. One whose rows a graph fails on hears of it alone: then each caller's rows are run again by themselves.
+    On a CPU a large batch buys little, so a request's rows are spread over the threads; a few rows together take less
+    than one by one, so those that wait for one graph when a thread is free go together. Whoever has rows takes turns:
+    line after line, and in each caller after caller, so that one with thousands holds up no other. One whose rows a
+    graph fails on hears of it alone: then each caller's rows are run again by themselves.
     """
 
     def __init__(self, threads: int | None = None, observe: Observe = ignore) -> None:

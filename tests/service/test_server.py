@@ -1,5 +1,6 @@
 """`seqcast serve` as a process, asked over the network."""
 
+import gc
 import json
 import os
 import re
@@ -15,6 +16,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from service.app import create_app
+from service.server import settle
+from service.settings import Settings
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 SERVE = [sys.executable, "-m", "seqcast", "serve"]
@@ -229,6 +234,16 @@ def test_faulty_settings_end_it_with_a_message():
     assert status == 1
     assert set(re.findall(r"SEQCAST_\w+", message)) == {"SEQCAST_PORT", "SEQCAST_THREADS"}
     assert "Traceback" not in message
+
+
+def test_what_is_there_once_it_is_ready_is_never_looked_through_for_garbage():
+    app = create_app(Settings())
+    try:
+        settle(app)
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
+    assert app.openapi_schema is not None
 
 
 def test_a_port_that_is_taken_ends_it_with_a_message():
