@@ -9,9 +9,11 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from contract.errors import BodyTooSlow, SeqcastError, TooLate
+from contract.errors import BodyTooSlow, Fault, FaultyRequest, SeqcastError, TooLate
+from contract.quoting import shown
 from service.engine.repository import Served
 from service.errors import answer_to
+from service.schemas import LONGEST_MS
 from service.state import PASSAGE, State
 from service.tally import tally
 from service.watch import App, Message, Receive, Send
@@ -19,6 +21,8 @@ from service.watch import App, Message, Receive, Send
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 TASKS = {"/forecast": "forecast", "/backtest": "forecast", "/translate": "translate", "/generate": "generate"}
+TIMEOUT = "X-Timeout-Ms"
+"""A header of theirs: as `timeout_ms`, of which the shorter counts."""
 _INFER = re.compile(r"/v2/models/([^/]+)(/versions/[^/]+)?/infer")
 _KEY = b'"model"'
 _NAMED = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*"([^"\\]{1,200})"')
@@ -90,6 +94,7 @@ class _Visit:
         self._state: State = scope["app"].state.seqcast
         self._passage = scope[PASSAGE] = self._state.lines.passage()
         scope["route"] = door
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._model: str | None = None
         self._first: Message | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -99,6 +104,7 @@ class _Visit:
     async def answer(self, endpoint: Endpoint | None, app: App) -> None:
         try:
             async with self._passage.limited(self._state.settings.timeout_s) as self._limit:
+                self._passage.within(self._allowed_ms())
                 if self._short():
                     self._first = await self._read()
                 if endpoint is not None:
@@ -120,9 +126,19 @@ class _Visit:
         finally:
             self._end()
 
+    def _allowed_ms(self) -> int | None:
+        """What the header says, if it is there. Raises FaultyRequest."""
+        came = self._headers.get(TIMEOUT.lower().encode())
+        if came is None:
+            return None
+        if came.isdigit() and len(came) <= len(str(LONGEST_MS)) and 1 <= int(came) <= LONGEST_MS:
+            return int(came)
+        message = f"expected {TIMEOUT} of 1 to {LONGEST_MS} milliseconds, came {shown(came.decode('latin-1'))}"
+        raise FaultyRequest([Fault("", message)])
+
     def _short(self) -> bool:
         """Whether its body comes at once, so that it can be turned away before any route knows of it."""
-        length = dict(self._scope["headers"]).get(b"content-length", b"")
+        length = self._headers.get(b"content-length", b"")
         return length.isdigit() and int(length) <= min(SHORT, self._state.settings.max_body_bytes)
 
     async def _received(self) -> Message:

@@ -1,6 +1,6 @@
 """What FastAPI cannot see by itself: bodies that are parsed by hand, and problems."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,8 +9,10 @@ from pydantic.json_schema import models_json_schema
 
 from service.backtest.schemas import BacktestRequest
 from service.errors import INFERENCE, LIBRETRANSLATE
+from service.gate import TIMEOUT
 from service.inference.schemas import InferenceProblem, InferInput, InferRequest, RequestedOutput
 from service.schemas import (
+    LONGEST_MS,
     AttentionSelection,
     ForecastRequest,
     GenerateRequest,
@@ -25,6 +27,13 @@ _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+_TIMEOUT = {
+    "name": TIMEOUT,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 1, "maximum": LONGEST_MS},
+    "description": "Milliseconds, from the request's arrival on, in which an answer is wanted; then it is 504",
+}
 _BODIES: tuple[type[BaseModel], ...] = (
     InferRequest,
     InferInput,
@@ -38,11 +47,13 @@ _BODIES: tuple[type[BaseModel], ...] = (
 )
 
 
-def documented_body(schema: type[BaseModel], others: Mapping[str, Any]) -> dict[str, Any]:
-    """`openapi_extra` of a route that reads its body itself, JSON or one of the `others`, by media type."""
+def documented_body(
+    schema: type[BaseModel], others: Mapping[str, Any], parameters: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """`openapi_extra` of a route behind the gate, which reads its body itself: JSON or one of the `others`, by type."""
     reference = {"$ref": _REF.format(model=schema.__name__)}
     content = {"application/json": {"schema": reference}, **others}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": True, "content": content}, "parameters": [*parameters, _TIMEOUT]}
 
 
 def problems(*statuses: int, schema: type[BaseModel] = Problem) -> dict[int | str, dict[str, Any]]:

@@ -28,11 +28,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+LONGEST_MS = 10**9
 TimeoutMs = Annotated[
     int | None,
     Field(
         ge=1,
-        le=10**9,
+        le=LONGEST_MS,
         description="Milliseconds, from the request's arrival on, in which an answer is wanted. Then it is 504, and "
         "what is not computed yet never is",
     ),

@@ -41,7 +41,7 @@ router = APIRouter(tags=["forecast"])
 @router.post(
     "/backtest",
     response_model=BacktestResponse,
-    openapi_extra={**documented_body(BacktestRequest, TABLES), "parameters": QUERY.documented()},
+    openapi_extra=documented_body(BacktestRequest, TABLES, QUERY.documented()),
     responses={200: {"content": {CSV: SCORES}}, **problems(404, 413, 415, 422, 429, 503, 504)},
 )
 async def backtest(request: Request) -> Response:

@@ -28,7 +28,7 @@ router = APIRouter(tags=["forecast"])
 @router.post(
     "/forecast",
     response_model=ForecastResponse,
-    openapi_extra={**documented_body(ForecastRequest, TABLES), "parameters": FORECAST.documented()},
+    openapi_extra=documented_body(ForecastRequest, TABLES, FORECAST.documented()),
     responses={200: {"content": TABLES}, **problems(404, 413, 415, 422, 429, 503, 504)},
 )
 async def forecast(request: Request) -> Response:

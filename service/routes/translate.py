@@ -49,10 +49,7 @@ router = APIRouter(tags=["translate"])
     "/translate",
     response_model=TranslateResponse,
     response_model_exclude_unset=True,
-    openapi_extra={
-        **documented_body(TranslateRequest, {FORM: _FORM, MULTIPART: _FORM}),
-        "parameters": PARAMETERS.documented(),
-    },
+    openapi_extra=documented_body(TranslateRequest, {FORM: _FORM, MULTIPART: _FORM}, PARAMETERS.documented()),
     responses=problems(400, 413, 415, 429, 503, 504, schema=LibreTranslateProblem),
 )
 async def translate(request: Request) -> Response:

@@ -224,7 +224,7 @@ def test_bodies_are_bounded_together(listen, forecasts):
     assert serving.http.post("/forecast", json=forecasts(40)).status_code == 200
 
 
-@pytest.mark.parametrize("way", ["body", "query", "setting", "form", "protocol"])
+@pytest.mark.parametrize("way", ["body", "header", "query", "setting", "form", "protocol"])
 def test_who_is_late_hears_so_and_is_not_computed(listen, hold, forecasts, bundle, threads, way):
     names = ["hourly", "words"] if way == "form" else ["hourly"]
     settings = {"timeout_s": 0.2} if way == "setting" else {}
@@ -236,6 +236,8 @@ def test_who_is_late_hears_so_and_is_not_computed(listen, hold, forecasts, bundl
         serving.until(lambda: held.rows)
     if way == "body":
         late = serving.http.post("/forecast", json=forecasts(30, timeout_ms=200))
+    elif way == "header":
+        late = serving.http.post("/forecast", json=forecasts(30, timeout_ms=10**6), headers={"x-timeout-ms": "200"})
     elif way == "query":
         params = {"model": "hourly", "timeout_ms": "200"}
         headers = {"content-type": "text/csv"}
@@ -278,6 +280,17 @@ def test_a_time_limit_that_is_kept_changes_nothing(listen, forecasts):
     assert serving.http.post("/forecast", json=forecasts(2, timeout_ms=10**9)).json() == plain.json()
     faulty = serving.http.post("/forecast", json=forecasts(1, timeout_ms=0))
     assert faulty.json()["errors"][0]["pointer"] == "/timeout_ms"
+
+
+def test_a_time_limit_in_the_header_is_a_number(listen, forecasts):
+    serving = listen("hourly")
+    for path, status in [("/forecast", 422), ("/translate", 400), ("/v2/models/hourly/infer", 400)]:
+        for came in ("", "0", "-1", "1.5", "1e3", "200ms", "\u00b2", "1000000001", "9" * 5000):
+            answer = serving.http.post(path, json=forecasts(1), headers={"x-timeout-ms": came.encode("latin-1")})
+            assert (answer.status_code, path, came) == (status, path, came)
+            assert "expected X-Timeout-Ms of 1 to 1000000000 milliseconds, came" in answer.text
+    assert serving.http.post("/forecast", json=forecasts(1), headers={"x-timeout-ms": "60000"}).status_code == 200
+    assert sum(serving.gauges().values()) == 0
 
 
 @pytest.mark.parametrize(
