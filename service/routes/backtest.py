@@ -42,7 +42,7 @@ router = APIRouter(tags=["forecast"])
     "/backtest",
     response_model=BacktestResponse,
     openapi_extra=documented_body(BacktestRequest, TABLES, QUERY.documented()),
-    responses={200: {"content": {CSV: SCORES}}, **problems(404, 413, 415, 422, 429, 503, 504)},
+    responses={200: {"content": {CSV: SCORES}}, **problems(404, 408, 413, 415, 422, 429, 503, 504)},
 )
 async def backtest(request: Request) -> Response:
     """Does a model help on this table, and by how much?

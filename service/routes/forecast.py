@@ -29,7 +29,7 @@ router = APIRouter(tags=["forecast"])
     "/forecast",
     response_model=ForecastResponse,
     openapi_extra=documented_body(ForecastRequest, TABLES, FORECAST.documented()),
-    responses={200: {"content": TABLES}, **problems(404, 413, 415, 422, 429, 503, 504)},
+    responses={200: {"content": TABLES}, **problems(404, 408, 413, 415, 422, 429, 503, 504)},
 )
 async def forecast(request: Request) -> Response:
     """The next steps of each series, in its own units, continuing its own timestamps.

@@ -17,7 +17,7 @@ router = APIRouter(tags=["generate"])
     "/generate",
     response_model=GenerateResponse,
     openapi_extra=documented_body(GenerateRequest, {}),
-    responses=problems(404, 413, 415, 422, 429, 503, 504),
+    responses=problems(404, 408, 413, 415, 422, 429, 503, 504),
 )
 async def generate(request: Request) -> Response:
     """Words such as a model was trained on, drawn character by character, each with its log-likelihood.

@@ -23,7 +23,7 @@ _DOCUMENTED: dict[str, Any] = {
     "openapi_extra": documented_body(InferRequest, {BINARY: _BYTES}),
     "responses": {
         200: {"content": {"application/json": {"schema": {"type": "object"}}, BINARY: _BYTES}},
-        **problems(400, 404, 413, 415, 429, 504, schema=InferenceProblem),
+        **problems(400, 404, 408, 413, 415, 429, 504, schema=InferenceProblem),
     },
 }
 

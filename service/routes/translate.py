@@ -50,7 +50,7 @@ router = APIRouter(tags=["translate"])
     response_model=TranslateResponse,
     response_model_exclude_unset=True,
     openapi_extra=documented_body(TranslateRequest, {FORM: _FORM, MULTIPART: _FORM}, PARAMETERS.documented()),
-    responses=problems(400, 413, 415, 429, 503, 504, schema=LibreTranslateProblem),
+    responses=problems(400, 408, 413, 415, 429, 503, 504, schema=LibreTranslateProblem),
 )
 async def translate(request: Request) -> Response:
     """Texts in another language, with their own lines and spaces. The fields come as JSON, as a form, or in the query.
