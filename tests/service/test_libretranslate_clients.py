@@ -38,7 +38,7 @@ def test_libretranslatepy_finds_what_is_wrong_where_it_looks(url):
         LibreTranslateAPI(url).translate("one cat", "en", "es")
     with caught.value as answer:
         assert answer.code == 400
-        assert json.load(answer)["error"] == "target: 'es' is not supported; served are en to it"
+        assert json.load(answer)["error"] == 'target: "es" is not supported; served are en to it'
 
 
 def test_deep_translator(url):
