@@ -132,3 +132,15 @@ def test_dates_that_do_not_tell_are_faults(stamps, place, message):
     (fault,) = caught.value.faults
     assert fault.pointer == place
     assert message in fault.message
+
+
+@pytest.mark.parametrize(
+    "impossible", ["2026-02-30T00:00:00", "2026-01-01T24:00:00", "0000-01-01T00:00:00", "2026-13-01T00:00:00"]
+)
+@pytest.mark.parametrize("count", [1, 500, 5000])
+def test_a_date_that_there_is_not_is_found_in_columns_of_any_length(impossible, count):
+    """numpy 2.4 casts arrays of over 500 bytes' dates without the interpreter's lock, and ended the process."""
+    stamps = ["2026-01-01T00:00:00"] * count + [impossible] + ["2026-01-01T00:00:00"] * count
+    with pytest.raises(FaultyInput) as caught:
+        parse_timestamps(stamps, "/t")
+    assert [fault.pointer for fault in caught.value.faults] == [f"/t/{count}"]
