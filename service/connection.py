@@ -34,6 +34,8 @@ class Connection(HttpToolsProtocol):
     _within = False
     """A message, that is; and behind its head."""
     _behind_head = False
+    _known = False
+    """Whether the head that is parsed is one again."""
     _running: RequestResponseCycle | None = None
     _ended = False
 
@@ -44,9 +46,7 @@ class Connection(HttpToolsProtocol):
         self._told = False
         error: SeqcastError | None = None
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # to nothing: it is answered as if it had not asked
+            self._feed(data)
         except httptools.HttpParserError:
             error = _too_large() if self._head > MOST_HEAD else NotHttp("expected a request of HTTP/1.1, came another")
         self._silent = 0 if self._told else self._silent + len(data)
@@ -55,23 +55,55 @@ class Connection(HttpToolsProtocol):
         if error is not None:
             self._refuse(error)
 
+    def _feed(self, data: bytes) -> None:
+        """Who offers to upgrade, as curl's --http2 and Java's client do, is answered as if he had not.
+
+        The parser stops there, taking the offer for accepted. Raises HttpParserError.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                data = data[offer.args[0] :]
+                self._expect_body()
+
+    def _expect_body(self) -> None:
+        """Of the request that was just taken for one without."""
+        framing = [each for each in self.headers if each[0] in (b"content-length", b"transfer-encoding")]
+        if framing and self.cycle is not None:
+            self.parser = httptools.HttpRequestParser(self)
+            self._known = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % each for each in framing))
+            self._known = False
+
     def on_message_begin(self) -> None:
+        if self._known:
+            return
         self._told = self._within = True
         self._head = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
+        if self._known:
+            return
         self._grow(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._known:
+            return
         self._grow(len(name) + len(value) + len(b": \r\n"))
         if not self._behind_head:  # a trailer is no header, and was never asked for (RFC 9110, section 6.5.1)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        self._behind_head = True
+        if not self._known:
+            super().on_headers_complete()
+        elif self.cycle is not None:
+            self.cycle.more_body = True
+            self.cycle.message_event.clear()
+        self._within = self._behind_head = True
 
     def on_chunk_header(self) -> None:
         self._told = True

@@ -143,11 +143,14 @@ def _faulty(path: str, faults: Sequence[Fault]) -> Response:
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = "No such path; /docs lists those there are."
+        return no_such_path(request.url.path)
     # such as Allow of a 405
-    return _answer(request.url.path, error.status_code, detail, headers=error.headers)
+    return _answer(request.url.path, error.status_code, str(error.detail), headers=error.headers)
+
+
+def no_such_path(path: str) -> Response:
+    return _answer(path, HTTPStatus.NOT_FOUND, "No such path; /docs lists those there are.")
 
 
 def _on_bug(request: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from contract.errors import BodyTooSlow, Fault, FaultyRequest, SeqcastError, TooLate
 from contract.quoting import shown
 from service.engine.repository import Served
-from service.errors import answer_to
+from service.errors import answer_to, no_such_path
 from service.schemas import LONGEST_MS
 from service.state import PASSAGE, State
 from service.tally import tally
@@ -68,6 +68,11 @@ def door_of(method: str, path: str) -> Door | None:
     return None
 
 
+def declared(length: str) -> int | None:
+    """Bytes that a Content-Length declares, which may begin with more zeros than Python reads."""
+    return int(length.lstrip("0") or 0) if re.fullmatch("0*[0-9]{1,18}", length, re.ASCII) else None
+
+
 class Gate:
     """ASGI middleware: lets a request in while there is room, and ends it once its caller has left or its time is up.
 
@@ -80,7 +85,10 @@ class Gate:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         door = door_of(scope["method"], scope["path"]) if scope["type"] == "http" else None
-        if door is None:
+        if door is None and scope["type"] == "http" and scope["path"].endswith("\n"):
+            # behind which the `$` of starlette's routes would find what has not passed here
+            await no_such_path(scope["path"])(scope, receive, send)
+        elif door is None:
             await self._app(scope, receive, send)
         else:
             await _Visit(door, scope, receive, send).answer(self._endpoints.get(door.path), self._app)
@@ -138,8 +146,8 @@ class _Visit:
 
     def _short(self) -> bool:
         """Whether its body comes at once, so that it can be turned away before any route knows of it."""
-        length = self._headers.get(b"content-length", b"")
-        return length.isdigit() and int(length) <= min(SHORT, self._state.settings.max_body_bytes)
+        length = declared(self._headers.get(b"content-length", b"").decode("latin-1"))
+        return length is not None and length <= min(SHORT, self._state.settings.max_body_bytes)
 
     async def _received(self) -> Message:
         first, self._first = self._first, None

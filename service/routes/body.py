@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from contract.errors import BodyTooLarge, Fault, FaultyRequest
+from service.gate import declared
 from service.routes.bounds import Bounds, check_bounds
 from service.routes.coding import decoded
 from service.routes.duplicates import read_unique
@@ -23,9 +24,9 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises BodyTooLarge as soon as the body is known to be over `limit` bytes, UnknownMediaType and FaultyRequest.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise BodyTooLarge(f"expected a body of at most {limit} bytes, came {declared}")
+    length = declared(request.headers.get("content-length", ""))
+    if length is not None and length > limit:
+        raise BodyTooLarge(f"expected a body of at most {limit} bytes, came {length}")
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)

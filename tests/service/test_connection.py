@@ -2,6 +2,9 @@
 
 import json
 import socket
+import time
+
+import pytest
 
 from service.connection import MOST_HEAD
 from tests.service.sockets import Hold
@@ -95,6 +98,31 @@ def test_an_upgrade_is_not_taken(listen):
     with Connection(serving) as connection:
         connection.send(GET, b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: a\r\n\r\n")
         assert connection.answer()[0] == 200
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("behind", [b"", b"GET /models HTTP/1.1\r\nhost: x\r\n\r\n"])
+def test_a_body_with_an_offer_to_upgrade_is_read_as_one(listen, forecasts, apart, chunked, behind):
+    """As `curl --http2` sends it. It was dropped, or taken for another request."""
+    serving = listen("hourly")
+    body = json.dumps(forecasts(1)).encode()
+    hidden = b"GET /models/hourly/sample HTTP/1.1\r\nhost: x\r\n\r\n"
+    for content, status in ((body, 200), (hidden, 422)):
+        framing = b"content-length: %d" % len(content)
+        if chunked:
+            framing, content = b"transfer-encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
+        head = b"POST /forecast HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"
+        with Connection(serving) as connection:
+            connection.send(head, framing, b"\r\n\r\n", *([] if apart else [content + behind]))
+            if apart:
+                time.sleep(0.05)
+                connection.send(content, behind)
+            assert connection.answer()[0] == status
+            if behind:
+                assert connection.answer()[0] == 200
+            connection.send(plain("/forecast", body))
+            assert connection.answer()[0] == 200
 
 
 def test_who_ends_the_connection_is_answered_no_more(listen, forecasts, monkeypatch):
