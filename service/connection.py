@@ -3,8 +3,9 @@
 Neither it nor the parser below has any: every header that comes is kept.
 """
 
+import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from fastapi import FastAPI
@@ -127,7 +128,21 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        if not cycle.keep_alive:
+            cycle.transport = cast(asyncio.Transport, _Lingering(self))
         super()._start_asgi_task(cycle, app)
+
+    def close(self) -> None:
+        """Once what was written is there, though its request has not come whole."""
+        if self._within:
+            self.linger()
+        else:
+            self.transport.close()
+
+    def linger(self) -> None:
+        self.transport.write_eof()
+        self._ended = True
+        self.loop.call_later(_LINGER_S, self.transport.close)
 
     def _should_upgrade(self) -> bool:
         return False
@@ -152,12 +167,21 @@ class Connection(HttpToolsProtocol):
             headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
             head = b"".join([STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % each for each in headers), b"\r\n"])
             self.transport.write(head + bytes(response.body))
-            self.transport.write_eof()
-            self._ended = True
-            self.loop.call_later(_LINGER_S, self.transport.close)
+            self.linger()
             state: State = self.application.state.seqcast
             state.metrics.count(Tally(status=response.status_code, rejection=type(error).__name__))
             log.debug("%d to what is no request: %s", response.status_code, error)
+
+
+class _Lingering:
+    """The transport of a connection that ends with an answer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.close = connection.close
+        self._transport = connection.transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def _too_large() -> HeadTooLarge:

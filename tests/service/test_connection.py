@@ -125,6 +125,32 @@ def test_a_body_with_an_offer_to_upgrade_is_read_as_one(listen, forecasts, apart
             assert connection.answer()[0] == 200
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_an_answer_before_the_body_is_read_arrives_though_the_connection_ends_with_it(listen, version):
+    """Unread bytes would make the network drop it."""
+    serving, size = listen("hourly"), 2**23
+    for _ in range(5):
+        with Connection(serving) as connection:
+            connection.send(b"POST /forecast HTTP/%b\r\nhost: x\r\nconnection: close\r\n" % version)
+            connection.send(b"content-type: image/png\r\ncontent-length: %d\r\n\r\n" % size, bytes(size))
+            assert connection.answer()[0] == 415
+            assert connection.answer() is None
+    serving.until(lambda: serving.lines.size() == 0)
+
+
+@pytest.mark.parametrize("length", ["0" * 5000, "0" * 4400 + "2"])
+def test_zeros_before_a_length_are_none(listen, length):
+    with Connection(listen("hourly")) as connection:
+        connection.send(f"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode(), b"{}")
+        assert connection.answer()[0] in (422, 503)
+
+
+@pytest.mark.parametrize("path", ["/forecast", "/translate", "/generate", "/backtest", "/v2/models/hourly/infer"])
+def test_a_newline_behind_a_path_makes_it_another(listen, forecasts, path):
+    answer = listen("hourly").http.post(f"{path}%0a", json=forecasts(1))
+    assert (answer.status_code, "/docs" in answer.text) == (404, True)
+
+
 def test_who_ends_the_connection_is_answered_no_more(listen, forecasts, monkeypatch):
     """Nor are those behind: half a connection cannot be told from none."""
     serving, hold = listen("hourly"), Hold(monkeypatch)
