@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         repository = Repository(settings.bundles, device, settings.versions)
         load_at_start(repository)
         pool = choose_pool(device, settings.threads, settings.cuda_gather_ms / 1000, metrics.batch)
-        log.info("%d rows at a time on %s", pool.threads, device)
+        log.info("%d threads compute on %s", pool.threads, device)
         limits = Limits(pool.threads * settings.max_queue_requests, settings.max_queue_rows, settings.max_queue_bytes)
         lines = Lines(pool, limits)
         loader = Loader(repository)

@@ -88,7 +88,7 @@ def doctor_report(found: dict[str, Any]) -> str:
         ("versions", ", ".join(f"{name} {number}" for name, number in found["versions"].items())),
         ("device", used),
         ("providers", ", ".join(device["providers"])),
-        ("CPUs", f"{cpus['usable']} of {cpus['machine']} usable, {quota}; {cpus['threads']} rows at a time"),
+        ("CPUs", f"{cpus['usable']} of {cpus['machine']} usable, {quota}; {cpus['threads']} threads compute"),
         ("bundles", bundles["folder"]),
     ]
     lines += [("", _told(each)) for each in bundles["versions"]]
