@@ -53,10 +53,14 @@ def targets(folder: Path, samples: dict[str, dict]) -> dict[str, st.SearchStrate
     """Strategies by route and kind of body, for a service of the bundles in `folder` with these samples by name."""
     hourly, daily = samples["hourly"], samples["daily"]
     long = {**daily, "series": [_longer(daily["series"][0], 4)]}
+    lasting = _longer(daily["series"][0], 40, "s")
+    spoiled = {**lasting, "timestamps": [*lasting["timestamps"][:-1], "2018-02-30T00:00:00"]}
     forecasts = [
         hourly,
         {**daily, "series": daily["series"] * 2, "fill": "interpolate"},
         {**hourly, "horizon": 30, "levels": [], "fill": "seasonal", "history": True, "timeout_ms": 10_000},
+        {**daily, "series": [lasting]},
+        {**daily, "series": [spoiled]},
         {**hourly, "levels": [80, 95], "attention": {"kinds": ["encoder"], "layers": [0], "heads": [0]}},
         {
             "series": [
@@ -74,10 +78,14 @@ def targets(folder: Path, samples: dict[str, dict]) -> dict[str, st.SearchStrate
         {**samples["syllables"], "prompt": "ta", "top_k": 3, "count": 3},
         {"score": ["talive", "é"]},
     ]
-    tables = {"daily": (daily["series"][0], "model=daily"), "hourly": (hourly["series"][0], "model=hourly")}
+    tables = {
+        "daily": (daily["series"][0], "model=daily"),
+        "hourly": (hourly["series"][0], "model=hourly"),
+        "lasting": (lasting, "model=daily"),
+    }
     return {
         "/forecast JSON": _json("/forecast", forecasts),
-        "/forecast CSV": st.one_of(_csv("/forecast", *each) for each in tables.values()),
+        "/forecast CSV": st.one_of(_csv("/forecast", *each) for each in (*tables.values(), (spoiled, "model=daily"))),
         "/forecast Arrow": st.one_of(_arrow("/forecast", *each) for each in tables.values()),
         "/backtest JSON": _json("/backtest", backtests),
         "/backtest CSV": _csv("/backtest", long["series"][0], "model=daily&share=0.3&stride=5"),
@@ -90,11 +98,11 @@ def targets(folder: Path, samples: dict[str, dict]) -> dict[str, st.SearchStrate
     }
 
 
-def _longer(series, times):
-    """Its values again and again, a day for each."""
+def _longer(series, times, unit="D"):
+    """Its values again and again, a day for each, written to the day or to the second."""
     values = {name: column * times for name, column in series["values"].items()}
     days = np.datetime64("2018-01-31") + np.arange(len(next(iter(values.values()))))
-    return {"timestamps": days.astype(str).tolist(), "values": values}
+    return {"timestamps": days.astype(f"M8[{unit}]").astype(str).tolist(), "values": values}
 
 
 @st.composite
