@@ -75,7 +75,10 @@ class Settings(BaseSettings):
         description="Milliseconds that rows wait on CUDA for those of other requests, to be computed with them",
     )
     threads: int | None = Field(
-        None, ge=1, le=1024, description="Rows computed at a time; by default, the CPUs that this process may use"
+        None,
+        ge=1,
+        le=1024,
+        description="Threads that compute; by default, as many as the CPUs that this process may use",
     )
     max_body_mib: float = Field(
         64, gt=0, allow_inf_nan=False, description="Largest request body, in MiB; more gets 413"
