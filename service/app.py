@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 def create_app(settings: Settings) -> FastAPI:
     """Raises NotReady if the device asked for is not there, FaultySettings if the file of API keys cannot be read."""
-    device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib, settings.cuda_graphs)
+    device = choose_device(*settings.device_wanted)
     keys = Keys(settings.api_keys) if settings.api_keys is not None else None
 
     @asynccontextmanager

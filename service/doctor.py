@@ -20,7 +20,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     complaints = []
     device = CPU
     try:
-        device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib, settings.cuda_graphs)
+        device = choose_device(*settings.device_wanted)
     except NotReady as error:
         complaints.append(str(error))
     found = look(settings.bundles)

@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line")
 
     @property
+    def device_wanted(self) -> tuple[Literal["auto", "cpu", "cuda"], Literal["fp32", "tf32", "fp16"], int | None, bool]:
+        """As service.engine.session.choose_device takes it."""
+        return self.device, self.cuda_precision, self.cuda_memory_mib, self.cuda_graphs
+
+    @property
     def max_body_bytes(self) -> int:
         return int(self.max_body_mib * 2**20)
 

@@ -25,7 +25,7 @@ async def backtest_of_table(
 
     Raises FaultyRequest, UnknownModel or NotReady.
     """
-    device = choose_device(settings.device, settings.cuda_precision, settings.cuda_memory_mib, settings.cuda_graphs)
+    device = choose_device(*settings.device_wanted)
     repository = Repository(settings.bundles, device, settings.versions)
     repository.load()
     loaded = repository.served.get(fields["model"])
